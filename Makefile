@@ -1,0 +1,52 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export OMP_NUM_THREADS ?= 1
+export TRUEUP_DATA ?= ../shared/data
+
+.PHONY: help demo genres check lint types house test chaos bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade "pip>=24"
+
+$(VENV)/.loop: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -c constraints.txt -e '.[loop]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -c constraints.txt -e '.[all,dev]'
+	@touch $@ $(VENV)/.loop
+
+demo: $(VENV)/.loop       ## install trueup[loop] and run a year of the films world
+	$(BIN)/trueup demo
+
+genres: $(VENV)/.dev      ## the loop on real films; writes examples/genres/report
+	$(BIN)/python examples/genres/study.py
+
+check: lint types house test   ## everything that CI runs
+
+lint: $(VENV)/.dev        ## ruff
+	$(BIN)/ruff check src tests benchmarks examples
+
+types: $(VENV)/.dev       ## mypy --strict
+	$(BIN)/mypy
+
+house: $(VENV)/.dev       ## imports go down only
+	$(BIN)/lint-imports
+
+test: $(VENV)/.dev        ## all tests: unit, statistical, data, chaos
+	$(BIN)/pytest -n 2 --dist worksteal
+
+chaos: $(VENV)/.dev       ## the long form of the chaos tests: 1,000 kills
+	TRUEUP_CHAOS_KILLS=1000 $(BIN)/pytest -m chaos --timeout 3600
+
+bench: $(VENV)/.dev       ## benchmarks, each beside its peer
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

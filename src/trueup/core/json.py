@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON with one spelling: what is equal has equal bytes, and so an equal digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from trueup.core.errors import DataError
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+JsonDict: TypeAlias = "Mapping[str, Json]"
+
+
+def dumps(data: Any) -> str:
+    """Canonical JSON: sorted keys, no spaces, no NaN, text as it is."""
+    try:
+        return json.dumps(
+            data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+    except (TypeError, ValueError) as error:
+        raise DataError(f"expected a value that JSON can hold, got {data!r:.200}: {error}") from error
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse JSON; NaN and infinities are refused."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise DataError(f"expected JSON, got {text[:80]!r}: {error}") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def sha256(data: bytes | str) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
+
+
+def digest(data: Any) -> str:
+    """SHA-256 of the canonical JSON of plain data."""
+    return sha256(dumps(data))

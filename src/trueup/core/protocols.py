@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rooms expect of each other, and of a third party's parts: one or two methods each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from trueup.core.errors import DataError
+from trueup.core.json import Json
+from trueup.core.references import Ref
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+# -- answers and scores ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer: its JSON value, and where the model gives them the probabilities of its labels."""
+
+    value: Json
+    scores: Mapping[str, float] | None = None
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Whatever answers."""
+
+    def predict(self, inputs: Sequence[Json]) -> list[Prediction]:
+        """One answer an input, in order. Raises on the first input that cannot be answered."""
+        ...
+
+
+class Embedder(Protocol):
+    """Whatever turns text into vectors."""
+
+    name: str
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """An array (n, d) of float32 for n texts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """No score, and why."""
+
+    reason: str
+
+
+Measured: TypeAlias = float | Unmeasured
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Scores one answer at a time in [0, 1], 1 being best, against a label or by itself."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score(
+        self, inputs: Sequence[Json], answers: Sequence[Prediction], labels: Sequence[Json]
+    ) -> list[Measured]:
+        """One score an answer, in order; never NaN."""
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """One number for a whole set of answers; higher is better unless `better` says lower."""
+
+    @property
+    def name(self) -> str: ...
+
+    def measure(self, answers: Sequence[Prediction], labels: Sequence[Json]) -> Measured: ...
+
+
+# -- triggers and conditions ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a trigger or a condition found: whether it holds, in words, and with its numbers."""
+
+    holds: bool
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Facts(Protocol):
+    """What a trigger may ask of a loop's past. All answers stand at one cut of the ledger."""
+
+    loop: str
+    now: datetime
+    last_trained: datetime | None
+    false_alarms_per_year: float
+
+    def rows(self, since: datetime | None = None) -> int:
+        """Rows fit for training that became known after `since`."""
+        ...
+
+    def outcomes(self, name: str, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        """The values of a numeric outcome of served answers, with the times they became known."""
+        ...
+
+    def scores(self, scorer: Scorer, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        """The scores of the champion's served answers against the labels that have arrived."""
+        ...
+
+    def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+        """What the system said under this name (an ingestion completed, a person asked, an alert)."""
+        ...
+
+    def spent(self, currency: str, since: datetime | None = None) -> float:
+        """Money spent by this loop."""
+        ...
+
+    def reference(self, detector: str) -> datetime | None:
+        """Since when `detector` counts: its last accepted alarm, else the champion's promotion."""
+        ...
+
+
+@runtime_checkable
+class Trigger(Protocol):
+    """A reason to train (`when`), or not to (`unless`)."""
+
+    def look(self, facts: Facts) -> Finding: ...
+
+
+# -- training -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits of one training: seconds of wall time, and megabytes of memory."""
+
+    seconds: float = 3600.0
+    megabytes: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a trainer can do; what a job asks and this lacks is refused before data is prepared."""
+
+    outputs: tuple[str, ...] = ("label", "labels")
+    stateful: bool = False
+    weights: bool = False
+    resume: Literal["exact", "approximate", "none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """All that a training needs, as JSON: the same in process, in a subprocess and on an engine.
+
+    `data` is a Parquet file with the columns of a Snapshot (`input` and `target` as JSON texts,
+    `weight`, `part`: new or replay). `init` is the model to go on from, None for stateless.
+    """
+
+    loop: str
+    trainer: Mapping[str, Any]
+    data: Ref
+    output: str
+    seed: int = 0
+    init: Ref | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["data"] = self.data.to_json()
+        data["init"] = self.init.to_json() if self.init else None
+        data["trainer"] = dict(self.trainer)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainJob:
+        try:
+            return cls(
+                loop=data["loop"], trainer=data["trainer"], data=Ref.from_json(data["data"]),
+                output=data["output"], seed=data["seed"],
+                init=Ref.from_json(data["init"]) if data.get("init") else None,
+                budget=Budget(**data["budget"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise DataError(f"expected a training job, got {sorted(data)}: {error}") from None
+
+
+class RunContext(Protocol):
+    """Where a training works, and how it says how far it is."""
+
+    workdir: Path
+
+    def report(self, step: int, total: int, **metrics: float) -> None: ...
+
+    def should_stop(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training gave. `model` is a folder with `model.json` in it, under the workdir."""
+
+    status: Literal["completed", "retry", "failed"]
+    model: Path | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Fits, and never serves."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def fit(self, job: TrainJob, context: RunContext) -> TrainResult: ...
+
+
+# -- curation -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    """What a curation step kept, and what it dropped by reason."""
+
+    rows: pa.Table
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Curator(Protocol):
+    """A step of a recipe: rows in, rows out, what was dropped and why. Pure, seeded."""
+
+    @property
+    def version(self) -> str:
+        """Changes when the step's results may change."""
+        ...
+
+    def curate(self, rows: pa.Table, seed: int) -> Curated: ...
+
+
+# -- gates ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """Whether a candidate passed a gate, in words, with the numbers."""
+
+    passed: bool
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer: TypeAlias = Callable[[Sequence[Json]], list[Prediction]]
