@@ -17,9 +17,7 @@ JsonDict: TypeAlias = "Mapping[str, Json]"
 def dumps(data: Any) -> str:
     """Canonical JSON: sorted keys, no spaces, no NaN, text as it is."""
     try:
-        return json.dumps(
-            data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        return _ENCODER.encode(data)
     except (TypeError, ValueError) as error:
         raise DataError(f"expected a value that JSON can hold, got {data!r:.200}: {error}") from error
 
@@ -27,13 +25,22 @@ def dumps(data: Any) -> str:
 def loads(text: str | bytes) -> Any:
     """Parse JSON; NaN and infinities are refused."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _DECODER.decode(text)
     except ValueError as error:
         raise DataError(f"expected JSON, got {text[:80]!r}: {error}") from error
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: json.dumps and json.loads make one a call wherever they are given arguments.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def sha256(data: bytes | str) -> str:

@@ -81,7 +81,7 @@ def to_json(part: Any, base: Path | None = None) -> Any:
     if isinstance(part, frozenset | set):
         return sorted(to_json(item, base) for item in part)
     if isinstance(part, timedelta):
-        return {"kind": "duration", "seconds": part.total_seconds()}
+        return {"kind": "duration", "microseconds": part // timedelta(microseconds=1)}
     if isinstance(part, datetime):
         return {"kind": "time", "at": part.astimezone(UTC).isoformat()}
     if isinstance(part, Path):
@@ -107,7 +107,7 @@ def from_json(data: Any, base: Path | None = None) -> Any:
         return {key: from_json(item, base) for key, item in data.items()}
     kind, rest = data["kind"], {key: item for key, item in data.items() if key != "kind"}
     if kind == "duration":
-        return timedelta(seconds=rest["seconds"])
+        return timedelta(microseconds=rest["microseconds"])
     if kind == "time":
         return datetime.fromisoformat(rest["at"])
     if kind == "path":

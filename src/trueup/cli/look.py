@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The everyday commands: check, plan, run, status, why."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trueup.cli._open import (
+    as_json,
+    loop_file,
+    loop_name,
+    only_loop,
+    open_ledger,
+    open_loop,
+    progress,
+    show_json,
+)
+from trueup.core.decisions import Decision
+from trueup.core.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from trueup.loop import Plan
+
+_COLOURS = {
+    "PROMOTE": "green", "PASS": "green", "TRAIN": "cyan", "REST": "bright_black", "HOLD": "cyan",
+    "REFUSE": "yellow", "PAUSE": "yellow", "ROLLBACK": "red", "INVALID": "red", "NOTE": "white",
+}
+
+
+def _line(decision: Decision) -> str:
+    from trueup.loop.context import moment
+
+    word = click.style(f"{decision.verdict:<8}", fg=_COLOURS[decision.verdict])
+    return f"{moment(decision.at)}  {decision.id}  {word}  {decision.reason}"
+
+
+@click.command("check")
+@loop_file
+@loop_name
+@as_json
+def check_(file: Path, loop_: str | None, json_: bool) -> None:
+    """Find what cannot work in a loop file, before anything runs."""
+    from trueup.loop import load_loop
+
+    loop = load_loop(file, loop_)
+    found = loop.check()
+    severe = [problem for problem in found if problem.severe]
+    if json_:
+        show_json({"loop": loop.name, "digest": loop.digest(), "problems": [asdict(one) for one in found]})
+    else:
+        for problem in found:
+            click.secho(str(problem), fg="red" if problem.severe else "yellow")
+        if not severe:
+            click.secho(f"{loop.name} can work", fg="green")
+    sys.exit(2 if severe else 0)
+
+
+@click.command("plan")
+@loop_file
+@loop_name
+@as_json
+@click.pass_context
+def plan_(ctx: click.Context, file: Path, loop_: str | None, json_: bool) -> None:
+    """What the loop would do now, and why. Nothing is changed."""
+    with open_loop(ctx, file, loop_) as (loop, ledger, _):
+        plan = loop.plan(ledger)
+    if json_:
+        show_json(plan.to_json())
+        return
+    for text in plan_lines(plan):
+        click.echo(text)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """A plan for people."""
+    would = "would train" if plan.trains else "would not train"
+    text = [f"{plan.loop}: a look now {would}: {plan.look.reason}"]
+    for name, parts in (("when", plan.look.when), ("unless", plan.look.unless)):
+        text += [f"  {'x' if found.holds else '-'} {name} {part}: {found.reason}" for part, found in parts]
+    text.append(f"rows: {plan.new_rows:,} new, {plan.rows:,} in all; a training takes at least {plan.min_rows:,}")
+    if plan.seconds is not None:
+        cost = f" and {plan.money}" if plan.money else ""
+        text.append(f"the last training took {plan.seconds:.0f} s{cost}")
+    seen = plan.forecast
+    if seen:
+        days = f"{seen['days']:.0f} days" if seen["days"] else "no label has come in 30 days: no end can be told"
+        pairs = f"{seen['pairs']:,} pairs" if seen["pairs"] else "more pairs than can be told"
+        text.append(
+            f"shadow: {pairs} at margin {seen['margin']:g} and level {seen['level']:.3g} (test {seen['test']}), "
+            f"disagreement {seen['disagreement']:.3f}: {days}"
+        )
+    for words in (plan.release, plan.waiting and f"next in line: {plan.waiting}"):
+        if words:
+            text.append(words)
+    if plan.paused is not None:
+        text.append(f"paused: {plan.paused}")
+    text.append(f"next look: {'now' if plan.due else f'{plan.next_look:%Y-%m-%d %H:%M}'}")
+    return text
+
+
+@click.command("run")
+@loop_file
+@loop_name
+@click.option("--now", is_flag=True, help="Look now, whatever the schedule says.")
+@click.option("--train", "ask", is_flag=True, help="Ask for a training at this look.")
+@click.option("--dry", is_flag=True, help="Show the plan instead.")
+@as_json
+@click.pass_context
+def run_(
+    ctx: click.Context, file: Path, loop_: str | None, now: bool, ask: bool, dry: bool, json_: bool
+) -> None:
+    """One look: finish what was begun, move the release on, train if there is a reason to."""
+    from trueup.loop import request, run
+    from trueup.release import whoami
+
+    if dry:
+        ctx.invoke(plan_, file=file, loop_=loop_, json_=json_)
+        return
+    with open_loop(ctx, file, loop_) as (loop, ledger, base), progress(json_) as say:
+        problems = [str(problem) for problem in loop.check() if problem.severe]
+        if problems:
+            raise DefinitionError("\n".join(problems), cure="trueup check says the same without running")
+        if ask:
+            request(ledger, loop.name, whoami())
+        made = run(loop, ledger, base=base, now=now or ask, progress=say)
+        plan = None if made else loop.plan(ledger)
+    if json_:
+        show_json([asdict(decision) for decision in made])
+        return
+    for decision in made:
+        click.echo(_line(decision))
+    if plan is not None:
+        click.echo(f"nothing was due; next look {plan.next_look:%Y-%m-%d %H:%M}")
+
+
+@click.command("status")
+@loop_name
+@as_json
+@click.pass_context
+def status_(ctx: click.Context, loop_: str | None, json_: bool) -> None:
+    """What runs, what waits for whom, and what was decided last."""
+    from trueup.loop.status import lines, status
+
+    with open_ledger(ctx) as ledger:
+        names = [only_loop(ledger, loop_)] if loop_ else ledger.loops()
+        found = [status(ledger, name) for name in names]
+    if json_:
+        show_json([one.to_json() for one in found])
+        return
+    for one in found:
+        for text in lines(one):
+            click.echo(text)
+        click.echo("events: " + ", ".join(f"{n:,} {kind}" for kind, n in one.events.items() if n))
+        for decision in one.decisions:
+            click.echo(f"  {_line(decision)}")
+    if not found:
+        click.echo("no loop has run in this home yet: trueup run loop.py")
+
+
+@click.command("why")
+@click.argument("id_", metavar="ID")
+@loop_name
+@as_json
+@click.pass_context
+def why_(ctx: click.Context, id_: str, loop_: str | None, json_: bool) -> None:
+    """Explain a Decision in plain words, and recompute it from the ledger's rows."""
+    from trueup.loop import why
+
+    with open_ledger(ctx) as ledger:
+        found: Any = why(ledger, id_, loop_)
+    if json_:
+        show_json(found.to_json())
+    else:
+        for text in found.lines:
+            click.echo(text)
+    sys.exit(1 if found.matches is False else 0)

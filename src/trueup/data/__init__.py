@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floor 4: recipes and the Snapshots that they give, golden sets, and rows out of files."""
+
+from trueup.data.build import Built, build
+from trueup.data.frozen import add_items, check_frozen, freeze, frozen_digest, use, uses
+from trueup.data.funnel import Funnel, FunnelStep
+from trueup.data.golden import GoldenItems, GoldenSet
+from trueup.data.importing import Imported, file_digest, import_file, read_events
+from trueup.data.labelled import cohort_of, labelled
+from trueup.data.mapping import Column, Mapping, Profile, profile, propose_mapping
+from trueup.data.recipe import Recipe, Replay
+from trueup.data.rolling import RollingSet
+from trueup.data.snapshot import Difference, Snapshot, diff, list_snapshots, load, verify
+from trueup.data.times import parse_time
+
+__all__ = [
+    "Built",
+    "Column",
+    "Difference",
+    "Funnel",
+    "FunnelStep",
+    "GoldenItems",
+    "GoldenSet",
+    "Imported",
+    "Mapping",
+    "Profile",
+    "Recipe",
+    "Replay",
+    "RollingSet",
+    "Snapshot",
+    "add_items",
+    "build",
+    "check_frozen",
+    "cohort_of",
+    "diff",
+    "file_digest",
+    "freeze",
+    "frozen_digest",
+    "import_file",
+    "labelled",
+    "list_snapshots",
+    "load",
+    "parse_time",
+    "profile",
+    "propose_mapping",
+    "read_events",
+    "use",
+    "uses",
+    "verify",
+]

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the ledger to a Snapshot, by a recipe: a pure function of the cut, the recipe and the code.
+
+The rows whose label became known within the window are the new ones; they go through the recipe's
+steps, then golden items are excluded. Old rows for replay are drawn from those before the window,
+go through the same steps, and are drawn again to their number: so the share holds after curation,
+and a flood among the new rows that the steps remove buys no old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trueup.core.clock import from_us
+from trueup.core.errors import DataError
+from trueup.core.protocols import Curated
+from trueup.curate import ROWS, GoldenIndex, exclude_golden, run_step
+from trueup.curate.rows import normal, take
+from trueup.curate.steps import step_name
+from trueup.data.draw import draw
+from trueup.data.frozen import check_frozen
+from trueup.data.funnel import Funnel, FunnelStep
+from trueup.data.golden import GoldenItems, GoldenSet
+from trueup.data.labelled import labelled
+from trueup.data.manifest import manifest_of, window_start, write
+from trueup.data.recipe import Recipe
+from trueup.data.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+
+_NONE: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A Snapshot, or why there is none, and the funnel in either case."""
+
+    snapshot: Snapshot | None
+    funnel: Funnel
+    refusal: str | None = None
+
+
+def build(
+    recipe: Recipe,
+    ledger: Ledger,
+    *,
+    loop: str,
+    target: str,
+    cut: int,
+    now_us: int,
+    golden: Iterable[GoldenSet | GoldenItems] = (),
+    seed: int = 0,
+    parents: Sequence[str] = (),
+    progress: Callable[[str, int], None] | None = None,
+) -> Built:
+    """Build the dataset of a loop at a cut of its ledger; `target` is the outcome to be learned.
+
+    The same arguments over the same ledger give the same Snapshot, byte for byte of its manifest
+    and of its rows' digest. `golden` are the sets that must not train, rolling ones included.
+    `parents` are ids of earlier Snapshots. `progress(step, rows)` is told of each step. Too few
+    rows, one class only, an empty window and a gate that refuses are no errors but a refusal.
+    """
+    sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
+    for items in sets:
+        check_frozen(ledger, loop, items)
+    work = _Work(recipe, seed, sets, progress)
+    try:
+        rows = work.run(ledger, loop, target, cut, now_us)
+    except _Refusal as refusal:
+        return Built(None, Funnel(tuple(work.steps)), str(refusal))
+    funnel = Funnel(tuple(work.steps))
+    manifest = manifest_of(
+        recipe, ledger, rows, funnel, loop=loop, target=target, cut=cut, now_us=now_us, seed=seed
+    )
+    manifest["golden"] = [{"name": s.name, "digest": s.digest, "items": len(s)} for s in sets]
+    manifest["parents"] = list(parents)
+    return Built(write(ledger, manifest, rows), funnel)
+
+
+class _Refusal(Exception):
+    pass
+
+
+class _Work:
+    """The steps of one build, and the funnel that they leave."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        sets: Sequence[GoldenItems],
+        progress: Callable[[str, int], None] | None,
+    ) -> None:
+        self.recipe, self.seed, self.progress = recipe, seed, progress
+        self.steps: list[FunnelStep] = []
+        self.golden = [s.name for s in sets]
+        self.index = GoldenIndex({s.name: s.inputs for s in sets}, {s.name: s.targets for s in sets})
+        judged = frozenset[str]().union(*(s.row_ids for s in sets))
+        self.judged = pa.array(sorted(judged), pa.string())
+
+    def run(self, ledger: Ledger, loop: str, target: str, cut: int, now_us: int) -> pa.Table:
+        """All the steps; raises _Refusal."""
+        recipe = self.recipe
+        rows, dropped = labelled(
+            ledger, loop, target, cut=cut, now_us=now_us, arms=recipe.arms, cohort=recipe.cohort
+        )
+        self._note("labelled", rows.num_rows + sum(dropped.values()), rows, dropped)
+        new, old = self._window(rows, now_us)
+        new = self._curate(new, "new")
+        if recipe.max_rows is not None and new.num_rows > recipe.max_rows:
+            before, new = new.num_rows, draw(new, recipe.max_rows, self.seed, "max_rows")
+            self._note("max_rows", before, new, {"not drawn": before - new.num_rows})
+        if new.num_rows < recipe.min_rows:
+            raise _Refusal(f"Not enough data: {new.num_rows:,} rows, {recipe.min_rows:,} wanted")
+        rows = new if recipe.replay is None else self._replay(new, old)
+        rows = rows.sort_by([("ts", "ascending"), ("row_id", "ascending")]).combine_chunks()
+        if pc.count_distinct(rows["target"]).as_py() == 1:
+            only = rows["target"][0].as_py()
+            raise _Refusal(f"One class only: all {rows.num_rows:,} rows say {only[:80]}")
+        return rows
+
+    def _window(self, rows: pa.Table, now_us: int) -> tuple[pa.Table, pa.Table]:
+        since = window_start(self.recipe, now_us)
+        if since is None:
+            new, old = rows, rows.slice(0, 0)
+        else:
+            inside = pc.greater(rows["known"], since)
+            new, old = rows.filter(inside), rows.filter(pc.invert(inside))
+        self._note("window", rows.num_rows, new, {"older than the window": old.num_rows})
+        if not new.num_rows:
+            begin = "the beginning" if since is None else _day(since)
+            raise _Refusal(
+                f"Empty window: no label became known from {begin} to {_day(now_us)}, "
+                f"{old.num_rows:,} before"
+            )
+        return new, old
+
+    def _curate(self, rows: pa.Table, part: str) -> pa.Table:
+        for step in self.recipe.curate:
+            try:
+                done = run_step(step, rows, self.seed)
+            except DataError as error:
+                which = "" if part == "new" else f" (rows for {part})"
+                raise _Refusal(f"{step_name(step)} refused{which}: {error.message}") from error
+            self._note(step_name(step), rows.num_rows, done.rows, done.dropped, facts=done.facts, part=part)
+            rows = done.rows
+        return self._exclude(rows, part)
+
+    def _exclude(self, rows: pa.Table, part: str) -> pa.Table:
+        if not self.golden:
+            return rows
+        judged = pc.is_in(rows["row_id"], self.judged).to_numpy().astype(bool)
+        done = exclude_golden(take(rows, ~judged) if len(judged) else rows, self.index)
+        dropped = dict(done.dropped)
+        if judged.any():
+            dropped["judges candidates in this cycle"] = int(np.count_nonzero(judged))
+        self._note("golden", rows.num_rows, done.rows, dropped, facts={"sets": ", ".join(self.golden)}, part=part)
+        return done.rows
+
+    def _replay(self, new: pa.Table, old: pa.Table) -> pa.Table:
+        replay = self.recipe.replay
+        assert replay is not None
+        wanted = round(replay.share * new.num_rows)
+        pool = draw(old, 4 * wanted + 1_000, self.seed, "replay", by=replay.by)
+        self._note("replay pool", old.num_rows, pool, {"not drawn": old.num_rows - pool.num_rows}, part="replay")
+        pool = _in_part(pool, "replay")
+        if pool.num_rows:
+            pool = self._curate(pool, "replay")
+        distinct = _not_in(pool, new)
+        drawn = draw(distinct.rows, wanted, self.seed, "replay", by=replay.by)
+        dropped = {**distinct.dropped, "not drawn": distinct.rows.num_rows - drawn.num_rows}
+        facts = {"wanted": wanted}
+        self._note("replay", pool.num_rows, drawn, dropped, facts=facts, part="replay")
+        return pa.concat_tables([new, drawn])
+
+    def _note(
+        self,
+        name: str,
+        rows_in: int,
+        rows: pa.Table,
+        dropped: Mapping[str, int] = _NONE,
+        *,
+        facts: Mapping[str, Any] = _NONE,
+        part: str = "new",
+    ) -> None:
+        reasons = {reason: int(n) for reason, n in dropped.items() if n}
+        self.steps.append(FunnelStep(name, rows_in, rows.num_rows, reasons, dict(facts), part))
+        if self.progress is not None:
+            self.progress(name, rows.num_rows)
+
+
+def _day(us: int) -> str:
+    return f"{from_us(us):%Y-%m-%d %H:%M}"
+
+
+def _in_part(rows: pa.Table, part: str) -> pa.Table:
+    place = ROWS.get_field_index("part")
+    return rows.set_column(place, ROWS.field(place), pa.array([part] * rows.num_rows, pa.string()))
+
+
+def _not_in(old: pa.Table, new: pa.Table) -> Curated:
+    """The old rows whose input and target no new row repeats."""
+    if not old.num_rows:
+        return Curated(old)
+    theirs = set(zip(*(normal(new[name]).to_pylist() for name in ("input", "target")), strict=True))
+    mine = zip(*(normal(old[name]).to_pylist() for name in ("input", "target")), strict=True)
+    keep = np.array([pair not in theirs for pair in mine], dtype=bool)
+    gone = int(np.count_nonzero(~keep))
+    return Curated(take(old, keep), {"repeats a new row": gone} if gone else {})

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rolling golden sets: the newest labelled rows, judged on before they are learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from trueup.core.errors import ArgumentError, DataError
+from trueup.core.json import loads
+from trueup.core.values import value
+from trueup.data.draw import draw
+from trueup.data.golden import GoldenItems, golden_items
+from trueup.data.labelled import labelled
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+@value("golden.rolling")
+class RollingSet:
+    """Up to `rows` of the rows whose label became known within `last`, drawn with a seed.
+
+    Give its items to `build` as well: rows that judge a candidate are not learned in that cycle.
+    """
+
+    name: str
+    last: timedelta = timedelta(days=1)
+    rows: int = 500
+    slices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.last <= timedelta(0):
+            raise ArgumentError(f"expected last above 0, got {self.last!r}")
+        if self.rows < 1:
+            raise ArgumentError(f"expected at least one row, got {self.rows!r}")
+
+    def items(
+        self, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int, seed: int = 0
+    ) -> GoldenItems:
+        """The items at a cut: a pure function of it, `now_us` and the seed; DataError for none."""
+        rows, _ = labelled(ledger, loop, target, cut=cut, now_us=now_us)
+        recent = rows.filter(pc.greater(rows["known"], now_us - self.last // MICROSECOND))
+        if not recent.num_rows:
+            raise DataError(
+                f"expected labelled rows within the last {self.last} for {self.name!r}, got none",
+                cure="wait for labels, or let the rolling set reach further back",
+            )
+        drawn = draw(recent, self.rows, seed, f"rolling {self.name}")
+        raw = [
+            {"id": ident, "input": loads(given), "target": loads(wanted)}
+            for ident, given, wanted in zip(
+                *(drawn[name].to_pylist() for name in ("row_id", "input", "target")), strict=True
+            )
+        ]
+        items = golden_items(self.name, raw, self.slices, f"the rolling set {self.name!r}")
+        return replace(items, row_ids=frozenset(items.ids))

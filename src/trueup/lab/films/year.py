@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A loop at work in the films world: users ask, the loop is run when something is due."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.client import connect
+from trueup.core.clock import ManualClock
+from trueup.core.decisions import Decision
+from trueup.core.ids import Ids
+from trueup.core.json import dumps
+from trueup.data import freeze
+from trueup.lab.films.audience import Audience
+from trueup.lab.films.world import START, World
+from trueup.loop import Loop, load_loop, look_due, run
+from trueup.release import approve, read
+from trueup.store import Ledger
+
+if TYPE_CHECKING:
+    from trueup.loop.context import Progress
+
+DAY, HOURS = timedelta(days=1), timedelta(hours=12)
+APPROVER = "trueup demo (it approves itself, unverified)"
+
+
+class Year:
+    """The home of a demo: its loop file, golden set and ledger, a clock, and the application.
+
+    Raises Refused where `home` holds something already.
+    """
+
+    def __init__(self, home: Path, world: World, *, progress: Progress | None = None) -> None:
+        self.home, self.world = home, world
+        self.loop = write_home(home, world)
+        self.clock = ManualClock(START)
+        self.audience = Audience(world)
+        self.ledger = Ledger.open(home, clock=self.clock)
+        self.ledger.append(self.audience.history(self.loop.name))
+        for golden in self.loop.golden():
+            freeze(self.ledger, self.loop.name, golden)
+        self.decisions: list[Decision] = []
+        self._progress = progress
+        self.look()
+        self.client = connect(
+            self.loop.name, home, clock=self.clock, ids=Ids(self.clock, world.seed), acknowledge="enqueue"
+        )
+
+    def until(self, moment: datetime, before: Callable[[], None] | None = None) -> list[Decision]:
+        """Let the time pass up to `moment`; what was decided meanwhile. `before` is called before
+        each look, when all that happened until then is in the ledger."""
+        first = len(self.decisions)
+        while self.clock.now() < moment:
+            serving = bool(read(self.ledger, self.loop.name)[1].routing.get("slices"))
+            tick = min(self.clock.now() + (HOURS if serving else DAY), moment)
+            self.audience.play(self.client, self.clock, tick)
+            self.client.flush()
+            self.clock.move_to(tick)
+            if before is not None and look_due(self.loop, self.ledger):
+                before()
+            self.look()
+            if self._progress is not None:
+                self._progress(f"{tick:%B}", (tick - START) // DAY, 365)
+        return self.decisions[first:]
+
+    def look(self) -> list[Decision]:
+        """Run the loop if a look is due or a release is on its way, and approve what waits for it."""
+        release = read(self.ledger, self.loop.name)[1].release
+        if release is None and not look_due(self.loop, self.ledger):
+            return []
+        made = run(self.loop, self.ledger, base=self.home, progress=self._progress)
+        release = read(self.ledger, self.loop.name)[1].release
+        if release is not None and "by" in release.parameters and release.approval is None:
+            made.append(approve(
+                self.ledger, self.loop.name, release.candidate, who=APPROVER,
+                reason="no worse in shadow, no harm in the canary",
+            ))
+            made.extend(run(self.loop, self.ledger, base=self.home, progress=self._progress))
+        self.decisions.extend(made)
+        return made
+
+    def copy(self, folder: Path) -> Ledger:
+        """A copy of the ledger as it is now, open: to see what would have been."""
+        shutil.copytree(
+            self.home, folder,
+            ignore=lambda at, names: [name for name in names if name in ("locks", folder.name)],
+        )
+        return Ledger.open(folder, clock=self.clock)
+
+    def close(self) -> None:
+        self.client.close()
+        self.ledger.close()
+
+
+def write_home(home: Path, world: World) -> Loop:
+    """Write the loop file and its golden set, and load the loop from them."""
+    (home / "golden").mkdir(parents=True)
+    lines = [dumps(item) for item in Audience(world).golden()]
+    (home / "golden" / "films.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("loop.py"), home / "loop.py")
+    return load_loop(home / "loop.py")

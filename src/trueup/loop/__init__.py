@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floor 7: the definition, the plan, the run: the only room that composes the others."""
+
+from trueup.loop.check import Problem
+from trueup.loop.context import Context
+from trueup.loop.definition import Loop
+from trueup.loop.files import load_loop, load_loops
+from trueup.loop.plan import Plan
+from trueup.loop.run import look_due, request, run
+from trueup.loop.status import Status, status
+from trueup.loop.why import Explanation, why
+
+__all__ = [
+    "Context",
+    "Explanation",
+    "Loop",
+    "Plan",
+    "Problem",
+    "Status",
+    "load_loop",
+    "load_loops",
+    "look_due",
+    "request",
+    "run",
+    "status",
+    "why",
+]

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What cannot work, found before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.errors import TrueupError
+from trueup.core.secrets import Env, File
+from trueup.core.task import Outcome
+from trueup.release import Full
+
+if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that cannot work (error), or that a person should know (warning)."""
+
+    where: str
+    what: str
+    severe: bool = True
+
+    def __str__(self) -> str:
+        return f"{'error' if self.severe else 'note'}: {self.where}: {self.what}"
+
+
+def check(loop: Loop) -> list[Problem]:
+    """Every problem of a definition; an empty list means that it can work."""
+    return [*_names(loop), *_secrets(loop), *_trainer(loop), *_gates(loop), *_release(loop)]
+
+
+def _names(loop: Loop) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for outcome in loop.outcomes:
+        if outcome.name in seen:
+            yield Problem("outcomes", f"{outcome.name!r} is declared twice")
+        seen.add(outcome.name)
+    try:
+        _ = loop.label
+    except TrueupError as error:
+        yield Problem("target", str(error))
+    for trigger in loop.when:
+        of = getattr(trigger, "of", None)
+        if isinstance(of, Outcome) and of not in loop.outcomes:
+            yield Problem("when", f"{type(trigger).__name__} watches {of.name!r}, which is not among the outcomes")
+    if not loop.when:
+        yield Problem("when", "no trigger: only a person can start a training", severe=False)
+
+
+def _secrets(loop: Loop) -> Iterator[Problem]:
+    for secret in _find(loop, (Env, File)):
+        try:
+            secret.reveal()
+        except TrueupError as error:
+            yield Problem("secrets", str(error))
+
+
+def _find(part: Any, kinds: tuple[type, ...]) -> Iterator[Any]:
+    if isinstance(part, kinds):
+        yield part
+    elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+        for field in dataclasses.fields(part):
+            yield from _find(getattr(part, field.name), kinds)
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _find(item, kinds)
+
+
+def _trainer(loop: Loop) -> Iterator[Problem]:
+    from trueup.train import refuse
+
+    try:
+        refuse(loop.trainer, loop.task.answers, stateful=False, weights=False)
+    except TrueupError as error:
+        yield Problem("trainer", str(error))
+
+
+def _gates(loop: Loop) -> Iterator[Problem]:
+    from trueup.data import GoldenSet
+
+    if not loop.gates:
+        yield Problem("gates", "no golden set: only fresh traffic will judge a candidate", severe=False)
+    for gate in loop.gates:
+        if not isinstance(gate.on, GoldenSet):
+            continue
+        try:
+            items = gate.on.load()
+        except TrueupError as error:
+            yield Problem(f"golden set {gate.on.name}", str(error))
+            continue
+        for words in gate.check(items):
+            yield Problem("gates", words)
+        for words in gate.notes(items):
+            yield Problem("gates", words, severe=False)
+
+
+def _release(loop: Loop) -> Iterator[Problem]:
+    from trueup.loop.context import Context
+
+    if not loop.release:
+        yield Problem("release", "no stage: no candidate can reach production", severe=False)
+        return
+    if not isinstance(loop.release[-1], Full):
+        yield Problem("release", "the last stage must be Full()")
+    if loop.carrier is None:
+        yield Problem(
+            "release", "no stage carries the promise: put a Shadow on a label of the input before Full()"
+        )
+    terms = Context(loop, None).terms()  # type: ignore[arg-type]
+    for stage in loop.release:
+        for words in stage.problems(terms):
+            yield Problem("release", words)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the steps of a run work with: the loop, the ledger, and a way to say how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import from_us
+from trueup.core.errors import NotFound
+from trueup.core.protocols import Predictor
+from trueup.registry import candidate
+from trueup.release import Terms
+
+if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
+    from trueup.store import Ledger
+
+Progress = Callable[[str, int, int], None]
+
+
+class Context:
+    """A loop at work on a ledger."""
+
+    def __init__(
+        self, loop: Loop, ledger: Ledger, *, base: Path | None = None, progress: Progress | None = None
+    ) -> None:
+        self.loop, self.ledger, self.base = loop, ledger, base
+        self.digest = loop.digest(base)
+        self._progress = progress
+        self._predictors: dict[str, Predictor] = {}
+
+    def say(self, what: str, done: int, total: int) -> None:
+        """Tell whoever watches what is being done, and how far it is (total 0: unknown)."""
+        if self._progress is not None:
+            self._progress(what, done, total)
+
+    def predictor(self, ident: str) -> Predictor:
+        """The model of a candidate, loaded once."""
+        from trueup.models import load
+
+        if ident not in self._predictors:
+            found = candidate(self.ledger, self.loop.name, ident)
+            self._predictors[ident] = load(self.ledger.artifacts.path(found.model), trust_code=True)
+        return self._predictors[ident]
+
+    def terms(self) -> Terms:
+        """What a release of this loop runs under."""
+        carrier = self.loop.carrier
+        return Terms(
+            loop=self.loop.name, digest=self.digest, stages=self.loop.release, risk=self.loop.risk,
+            outcomes=self.loop.outcomes, predictor=self.predictor,
+            margin=carrier.no_worse_by if carrier else 0.0, seed=self.loop.seed,
+        )
+
+    def pin(self) -> None:
+        """Record the definition, so that what was decided under it can be explained later."""
+        self.ledger.put(self.loop.name, "loop", self.digest, {"json": self.loop.to_json(self.base)})
+
+
+def pinned(ledger: Ledger, name: str, digest: str, base: Path | None = None) -> Loop:
+    """The definition with this digest, as it was when it was used."""
+    from trueup.core.values import from_json
+
+    body = ledger.get(name, "loop", digest)
+    if body is None:
+        raise NotFound(f"expected the definition {digest[:12]} of {name}, which this ledger does not hold")
+    found: Loop = from_json(body["json"], base)
+    return found
+
+
+def moment(us: int) -> str:
+    """A moment for people, to the minute, in UTC."""
+    return f"{from_us(us):%Y-%m-%d %H:%M}"
+
+
+def plain(part: Any) -> str:
+    """A part of a loop by its kind, for people: `rows`, `falls`."""
+    return str(getattr(type(part), "__kind__", type(part).__name__)).rpartition(".")[2].replace("_", " ")

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A loop: one frozen value that says everything about one task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trueup.core import values
+from trueup.core.errors import DefinitionError
+from trueup.core.money import Spend
+from trueup.core.protocols import Trainer, Trigger
+from trueup.core.task import Outcome, Task
+from trueup.core.values import value
+from trueup.data import Recipe
+from trueup.release import Risk, Shadow, Stage
+from trueup.triggers import Cron, Manual
+
+if TYPE_CHECKING:
+    from trueup.evaluate import Gate
+    from trueup.loop.check import Problem
+    from trueup.loop.plan import Plan
+    from trueup.store import Ledger
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
+
+
+@value("loop")
+class Loop:
+    """What is measured, when to look and when to train, on which rows, and how it is released.
+
+    `champion` is the model that serves at first (None: the first one trained that passes its
+    floors). `target` names the label outcome to learn (None: the only one). `look` says when to
+    ask, `when` holds the reasons to train (any), `unless` those not to (any). `price` is what an
+    hour of training costs. `when_busy`: a newer candidate replaces one that waits, or no training
+    begins while a release runs.
+    """
+
+    name: str
+    task: Task
+    outcomes: Sequence[Outcome]
+    trainer: Trainer
+    recipe: Recipe = Recipe()
+    champion: Any = None
+    target: str | None = None
+    look: Cron = Cron("0 2 * * *")
+    when: Sequence[Trigger] = ()
+    unless: Sequence[Trigger] = ()
+    false_alarms_per_year: float = 1.0
+    gates: Sequence[Gate] = ()
+    release: Sequence[Stage] = ()
+    risk: Risk = Risk()
+    price: Spend | None = None
+    when_busy: Literal["replace", "wait"] = "replace"
+    mode: Literal["act"] = "act"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise DefinitionError(
+                f"expected a name of small letters, digits and dashes, got {self.name!r}"
+            )
+        if self.mode != "act":
+            raise DefinitionError(
+                f"expected mode='act', got {self.mode!r}: the modes observe and propose are not there yet"
+            )
+        if self.when_busy not in ("replace", "wait"):
+            raise DefinitionError(f"expected when_busy replace or wait, got {self.when_busy!r}")
+        if not self.false_alarms_per_year > 0:
+            raise DefinitionError(
+                f"expected false_alarms_per_year above 0, got {self.false_alarms_per_year!r}"
+            )
+        for name, parts, protocol in (
+            ("when", self.when, Trigger), ("unless", self.unless, Trigger), ("release", self.release, Stage),
+        ):
+            for part in parts:
+                if isinstance(part, type) or not isinstance(part, protocol):
+                    raise DefinitionError(
+                        f"expected {protocol.__name__.lower()}s in {name}, got {part!r}",
+                        cure=f"write {part.__name__}(...)" if isinstance(part, type) else "",
+                    )
+
+    @property
+    def label(self) -> Outcome:
+        """The label outcome to learn."""
+        found = [one for one in self.outcomes if one.label and self.target in (None, one.name)]
+        if len(found) != 1:
+            raise DefinitionError(
+                f"expected one label outcome to learn, got {self.target or [o.name for o in self.outcomes]}",
+                cure="declare Outcome.of_input(name), and name it in Loop(target=...)",
+            )
+        return found[0]
+
+    @property
+    def reasons(self) -> tuple[Trigger, ...]:
+        """`when`, and a person's request, which every loop obeys."""
+        asked = any(isinstance(part, Manual) for part in self.when)
+        return tuple(self.when) if asked else (*self.when, Manual())
+
+    @property
+    def carrier(self) -> Shadow | None:
+        """The stage that carries the promise."""
+        return next((stage for stage in self.release if isinstance(stage, Shadow)), None)
+
+    def golden(self) -> list[Any]:
+        """The golden sets that gates name, each once: always excluded from training."""
+        found: dict[str, Any] = {}
+        for gate in self.gates:
+            found.setdefault(gate.on.name, gate.on)
+        return list(found.values())
+
+    def to_json(self, base: Path | None = None) -> Any:
+        """The loop as plain JSON; files are written relative to `base`."""
+        return values.to_json(self, base)
+
+    def digest(self, base: Path | None = None) -> str:
+        """SHA-256 of its JSON: what a run is pinned to."""
+        return values.digest(self, base)
+
+    def check(self) -> list[Problem]:
+        """What cannot work, found before anything runs."""
+        from trueup.loop.check import check
+
+        return check(self)
+
+    def plan(self, ledger: Ledger, now: datetime | None = None) -> Plan:
+        """What the loop would do now, and why. Changes nothing."""
+        from trueup.loop.plan import plan
+
+        return plan(self, ledger, now)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop's past says, read from the ledger at one cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import from_us, to_us
+from trueup.core.json import loads
+from trueup.core.protocols import Prediction, Scorer, Unmeasured
+from trueup.loop.queries import QUERIES
+from trueup.release import LoopState
+
+if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
+    from trueup.store import Ledger
+
+
+class LedgerFacts:
+    """Facts over a ledger: the same cut and moment give the same answers, for ever."""
+
+    def __init__(self, loop: Loop, ledger: Ledger, state: LoopState, *, cut: int, now: int) -> None:
+        self.loop = loop.name
+        self.now = from_us(now)
+        self.last_trained = None if state.trained is None else from_us(state.trained)
+        detectors = sum(hasattr(part, "detector") for part in loop.when)
+        self.false_alarms_per_year = loop.false_alarms_per_year / max(1, detectors)
+        self._ledger, self._state, self._cut, self._target = ledger, state, cut, loop.label
+
+    def _query(self, query: str, since: datetime | None, **parameters: Any) -> list[dict[str, Any]]:
+        known = {
+            "loop": self.loop, "now": to_us(self.now), "since": -1 if since is None else to_us(since),
+            **parameters,
+        }
+        rows: list[dict[str, Any]] = self._ledger.query(
+            QUERIES[query], known, cut=self._cut
+        ).to_pylist()
+        return rows
+
+    def rows(self, since: datetime | None = None) -> int:
+        return int(self._query("fit_rows", since, target=self._target.name)[0]["n"])
+
+    def outcomes(
+        self, name: str, since: datetime | None = None
+    ) -> tuple[Sequence[float], Sequence[datetime]]:
+        rows = self._query("outcome_values", since, name=name, candidate=self._state.champion)
+        return [row["value"] for row in rows], [from_us(row["known"]) for row in rows]
+
+    def scores(
+        self, scorer: Scorer, since: datetime | None = None
+    ) -> tuple[Sequence[float], Sequence[datetime]]:
+        rows = self._query(
+            "served_answers", since, name=self._target.name, candidate=self._state.champion
+        )
+        if not rows:
+            return [], []
+        scores = scorer.score(
+            [loads(row["input"]) for row in rows],
+            [Prediction(loads(row["output"])) for row in rows],
+            [loads(row["label"]) for row in rows],
+        )
+        kept = [at for at, score in enumerate(scores) if not isinstance(score, Unmeasured)]
+        return [float(scores[at]) for at in kept], [from_us(rows[at]["known"]) for at in kept]  # type: ignore[arg-type]
+
+    def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+        rows = self._query("signals", since, name=name)
+        return [loads(row["extra"]) if row["extra"] else {} for row in rows]
+
+    def spent(self, currency: str, since: datetime | None = None) -> float:
+        first = -1 if since is None else to_us(since)
+        return sum(
+            float(cost["amount"])
+            for cost in self._ledger.records(self.loop, "cost")
+            if cost["currency"] == currency and first < cost["spent"] <= to_us(self.now)
+        )
+
+    def reference(self, detector: str) -> datetime | None:
+        at = self._state.accepted.get(detector)
+        since = self._state.since
+        latest = max((moment for moment in (at, since) if moment is not None), default=None)
+        return None if latest is None else from_us(latest)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A look: every reason to train, every reason not to, and the Decision to train or to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import to_us
+from trueup.core.decisions import Decision
+from trueup.core.json import digest
+from trueup.core.protocols import Finding, Trigger
+from trueup.loop.context import Context, pinned, plain
+from trueup.loop.facts import LedgerFacts
+from trueup.release import LoopState, decide, method, read
+
+if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
+    from trueup.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the triggers and conditions found, in the definition's order."""
+
+    when: tuple[tuple[str, Finding], ...]
+    unless: tuple[tuple[str, Finding], ...]
+
+    @property
+    def trains(self) -> bool:
+        return any(found.holds for _, found in self.when) and not any(
+            found.holds for _, found in self.unless
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why it trains or rests, in a sentence."""
+        fired = [f"{name}: {found.reason}" for name, found in self.when if found.holds]
+        held = [f"{name}: {found.reason}" for name, found in self.unless if found.holds]
+        if fired and held:
+            return f"held back by {'; '.join(held)} (although {'; '.join(fired)})"
+        if fired:
+            return "; ".join(fired)
+        return "; ".join(f"{name}: {found.reason}" for name, found in self.when) or "no trigger"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            name: [
+                {"part": part, "holds": found.holds, "reason": found.reason,
+                 "evidence": dict(found.evidence)}
+                for part, found in parts
+            ]
+            for name, parts in (("when", self.when), ("unless", self.unless))
+        }
+
+
+def findings(loop: Loop, ledger: Ledger, state: LoopState, *, cut: int, now: int) -> Look:
+    """Ask every trigger and every condition, at one cut of the ledger."""
+    facts = LedgerFacts(loop, ledger, state, cut=cut, now=now)
+    when = [(plain(part), _unanswered(part, part.look(facts), state)) for part in loop.reasons]
+    if state.champion is None:
+        rows = facts.rows()
+        when.append(("no champion", Finding(rows > 0, f"there is no champion yet; {rows:,} labelled rows")))
+    unless = [(plain(part), part.look(facts)) for part in loop.unless]
+    if loop.when_busy == "wait" and state.release is not None:
+        unless.append(("busy", Finding(True, f"{state.release.candidate} is being released")))
+    return Look(tuple(when), tuple(unless))
+
+
+def _unanswered(part: Trigger, found: Finding, state: LoopState) -> Finding:
+    """An alarm that has been answered holds until its answer is through: promoted, or refused."""
+    on_its_way = state.waiting or (state.release and state.release.candidate)
+    answered = state.accepted.get(getattr(part, "detector", ""), -1) >= (state.since or 0)
+    if not (found.holds and on_its_way and answered):
+        return found
+    return Finding(False, f"{found.reason}; answered already: {on_its_way} is on its way", found.evidence)
+
+
+@method("look")
+def look_result(
+    ledger: Ledger, loop: str, parameters: Mapping[str, Any], cut: int, now: int
+) -> dict[str, Any]:
+    """The findings of a look, from the definition that it ran under."""
+    definition = pinned(ledger, loop, parameters["loop"])
+    state = LoopState.from_json(parameters["state"])
+    return findings(definition, ledger, state, cut=cut, now=now).to_json()
+
+
+def look(context: Context, *, ask: bool = False) -> Decision | None:
+    """Decide to train or to rest, and record it; nothing is decided while a cycle is unfinished."""
+    ledger, loop = context.ledger, context.loop
+    generation, state = read(ledger, loop.name)
+    if state.cycle is not None or state.paused is not None:
+        return None
+    cut, now = ledger.cut(), to_us(ledger.clock.now())
+    context.say("look", 0, 0)
+    found = findings(loop, ledger, state, cut=cut, now=now)
+    evidence: dict[str, Any] = {
+        "method": "look", "cut": cut, "now": now, "result": found.to_json(),
+        "parameters": {"loop": context.digest, "state": state.to_json()},
+        "asked": ask,
+    }
+    if not found.trains:
+        return decide(
+            ledger, loop.name, generation, replace(state, looked=now), kind="look", verdict="REST",
+            reason=found.reason, evidence=evidence,
+        )
+    cycle = {
+        "id": f"y-{digest([loop.name, context.digest, cut, now])[:16]}", "cut": cut, "now": now,
+        "loop": context.digest, "before": state.trained,
+    }
+    accepted = dict(state.accepted)
+    for part in loop.when:
+        if hasattr(part, "detector") and any(
+            held.holds for name, held in found.when if name == plain(part)
+        ):
+            accepted[part.detector] = now
+    after = replace(state, looked=now, trained=now, cycle=cycle, accepted=accepted)
+    return decide(
+        ledger, loop.name, generation, after, kind="look", verdict="TRAIN", reason=found.reason,
+        evidence=evidence,
+    )

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop would do now, and why, before it does it (TRU-11). Nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import from_us, to_us
+from trueup.loop.facts import LedgerFacts
+from trueup.loop.look import Look, findings
+from trueup.loop.queries import QUERIES
+from trueup.release import LoopState, next_level, read
+
+if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
+    from trueup.store import Ledger
+
+DAY_US = 86_400_000_000
+USUAL_DISAGREEMENT = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The evidence of every trigger against its line, what training would take, and what a
+    release would need: rows, seconds, money, pairs and days at the present traffic."""
+
+    loop: str
+    at: datetime
+    champion: str | None
+    paused: str | None
+    due: bool
+    next_look: datetime
+    look: Look
+    rows: int
+    new_rows: int
+    min_rows: int
+    seconds: float | None
+    money: str | None
+    release: str | None
+    waiting: str | None
+    forecast: dict[str, Any] | None
+
+    @property
+    def trains(self) -> bool:
+        """Whether a look now would train."""
+        return self.paused is None and self.look.trains
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "loop": self.loop, "at": self.at.isoformat(), "champion": self.champion,
+            "paused": self.paused, "trains": self.trains, "reason": self.look.reason,
+            "due": self.due, "next_look": self.next_look.isoformat(), **self.look.to_json(),
+            "rows": self.rows, "new_rows": self.new_rows, "min_rows": self.min_rows,
+            "seconds": self.seconds, "money": self.money, "release": self.release,
+            "waiting": self.waiting, "forecast": self.forecast,
+        }
+
+
+def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
+    """What `run` would do at `now` (the ledger's clock where it is not given)."""
+    now = now or ledger.clock.now()
+    _, state = read(ledger, loop.name)
+    cut, at = ledger.cut(), to_us(now)
+    facts = LedgerFacts(loop, ledger, state, cut=cut, now=at)
+    looked = None if state.looked is None else from_us(state.looked)
+    costs = ledger.records(loop.name, "cost", limit=1, newest=True)
+    money = f"{costs[0]['amount']:.2f} {costs[0]['currency']}" if costs and costs[0]["currency"] else None
+    return Plan(
+        loop=loop.name, at=now, champion=state.champion, paused=state.paused,
+        due=looked is None or loop.look.due(looked, now) is not None, next_look=loop.look.next(now),
+        look=findings(loop, ledger, state, cut=cut, now=at), rows=facts.rows(),
+        new_rows=facts.rows(facts.last_trained), min_rows=loop.recipe.min_rows,
+        seconds=costs[0]["seconds"] if costs else None, money=money,
+        release=_running(state), waiting=state.waiting,
+        forecast=_forecast(loop, ledger, state, cut, at),
+    )
+
+
+def _running(state: LoopState) -> str | None:
+    release = state.release
+    if release is None:
+        return None
+    return f"{release.candidate} is in stage {release.stage + 1}, test {release.k} at level {release.level:.3g}"
+
+
+def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -> dict[str, Any] | None:
+    """Pairs that the next shadow needs, and days at the traffic of the last 30 days."""
+    from trueup.stats import forecast
+
+    carrier = loop.carrier
+    if carrier is None:
+        return None
+    level = next_level(state.tests, loop.risk, at)
+    share = _last_disagreement(ledger, loop.name)
+    seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
+    pairs = carrier.units or seen.horizon
+    traffic = ledger.query(QUERIES["traffic"], {
+        "loop": loop.name, "name": loop.label.name, "since": at - 30 * DAY_US, "now": at,
+    }, cut=cut).to_pylist()[0]
+    daily = traffic["labelled"] / 30.0
+    return {
+        "test": len(state.tests) + 1, "level": level, "disagreement": share,
+        "margin": carrier.no_worse_by, "needed": seen.horizon, "power": seen.power, "pairs": pairs,
+        "labelled_units_a_day": daily, "units_a_day": traffic["units"] / 30.0,
+        "days": pairs / daily if pairs and daily else None,
+    }
+
+
+def _last_disagreement(ledger: Ledger, loop: str) -> float:
+    """The share on which the last release's models differed; .15 before the first."""
+    for decision in ledger.decisions(loop, kind="start", newest=True, limit=1):
+        found = decision.evidence.get("forecast")
+        if found:
+            return float(found["disagreement"])
+    return USUAL_DISAGREEMENT

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`run`: one look at a loop. It finishes what was begun, moves its release on, and asks whether to train."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import from_us, to_us
+from trueup.core.decisions import Decision
+from trueup.core.references import Ref
+from trueup.core.values import to_json
+from trueup.loop.context import Context, Progress
+from trueup.loop.cycle import finish
+from trueup.loop.look import look
+from trueup.registry import register
+from trueup.release import advance, decide, read
+
+if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
+    from trueup.store import Ledger
+
+
+def run(
+    loop: Loop, ledger: Ledger, *, base: Path | None = None, now: bool = False,
+    progress: Progress | None = None,
+) -> list[Decision]:
+    """Do what is due: finish a cycle that was interrupted, advance the release, look, train.
+
+    Safe to kill and to call again at any moment. `now` looks even where the schedule says later.
+    Raises Busy, naming the process, where another one is at work on this loop.
+    """
+    from trueup.store import lock
+
+    with lock(ledger.home, f"run-{loop.name}"):
+        context = Context(loop, ledger, base=base, progress=progress)
+        context.pin()
+        made: list[Decision | None] = [install(context), finish(context)]
+        made.extend(_advance(context))
+        if now or look_due(loop, ledger):
+            made.append(look(context, ask=now))
+            made.append(finish(context))
+            made.extend(_advance(context))
+        return [decision for decision in made if decision is not None]
+
+
+def look_due(loop: Loop, ledger: Ledger) -> bool:
+    """Whether a look is due: the schedule has come round since the last one, or there was none."""
+    _, state = read(ledger, loop.name)
+    if state.paused is not None:
+        return False
+    if state.looked is None:
+        return True
+    return loop.look.due(from_us(state.looked), ledger.clock.now()) is not None
+
+
+def _advance(context: Context) -> list[Decision]:
+    made = []
+    for decision in advance(context.ledger, context.terms()):
+        made.append(decision)
+        context.say(f"release: {decision.kind}", 0, 0)
+    return made
+
+
+def install(context: Context) -> Decision | None:
+    """Make the definition's model the first champion, where there is none yet."""
+    loop, ledger = context.loop, context.ledger
+    generation, state = read(ledger, loop.name)
+    if state.champion is not None or loop.champion is None:
+        return None
+    found = register(
+        ledger, loop.name, _stored(context, loop.champion), trainer=to_json(loop.champion, context.base),
+    )
+    after = state.serve(found.id, to_us(ledger.clock.now()))
+    return decide(
+        ledger, loop.name, generation, after, kind="install", verdict="PROMOTE", subject=found.id,
+        reason="the first champion, named by the loop's definition", evidence={"loop": context.digest},
+    )
+
+
+def _stored(context: Context, model: Any) -> Ref:
+    """The model's folder, in the artifacts."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.write(Path(folder), context.loop.task.answers)
+        ref: Ref = context.ledger.artifacts.put_tree(Path(folder))
+    return ref
+
+
+def request(ledger: Ledger, loop: str, who: str) -> None:
+    """Ask for a training at the next look."""
+    from trueup.core.events import Event
+    from trueup.core.ids import Ids
+    from trueup.core.json import dumps
+
+    now = to_us(ledger.clock.now())
+    ledger.append([
+        Event(Ids(ledger.clock).new(), loop, "signal", now, name="train", extra=dumps({"by": who}))
+    ])
+
+

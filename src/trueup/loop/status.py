@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs, what waits for whom, and what was decided last: read from the state, not from events."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import from_us
+from trueup.core.decisions import Decision
+from trueup.core.events import KINDS
+from trueup.core.values import from_json
+from trueup.loop.context import moment
+from trueup.release import LoopState, read
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A loop in a few lines."""
+
+    loop: str
+    generation: int
+    state: LoopState
+    stage: str | None
+    waits_for: str | None
+    next_look: datetime | None
+    events: dict[str, int]
+    decisions: tuple[Decision, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "loop": self.loop, "generation": self.generation, "state": self.state.to_json(),
+            "stage": self.stage, "waits_for": self.waits_for,
+            "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
+            "decisions": [asdict(decision) for decision in self.decisions],
+        }
+
+
+def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
+    """The present state of a loop, its last decisions, newest first, and its counts of events."""
+    generation, state = read(ledger, loop)
+    definition = _definition(ledger, loop)
+    stage = waits = None
+    if state.release is not None:
+        stages = definition["release"] if definition else []
+        at = state.release.stage
+        kind = stages[at]["kind"].rpartition(".")[2] if at < len(stages) else "?"
+        stage = f"{kind} ({at + 1} of {len(stages)}), step {state.release.step + 1}"
+        if "by" in state.release.parameters:
+            waits = f"{state.release.parameters['by']}: trueup approve {state.release.candidate}"
+    return Status(
+        loop=loop, generation=generation, state=state, stage=stage, waits_for=waits,
+        next_look=_next_look(ledger, state, definition),
+        events={kind: ledger.count(loop, kind) for kind in KINDS},
+        decisions=tuple(ledger.decisions(loop, newest=True, limit=last)),
+    )
+
+
+def _definition(ledger: Ledger, loop: str) -> dict[str, Any] | None:
+    found = ledger.records(loop, "loop", newest=True, limit=1)
+    return found[0]["json"] if found else None
+
+
+def _next_look(
+    ledger: Ledger, state: LoopState, definition: dict[str, Any] | None
+) -> datetime | None:
+    if definition is None or state.paused is not None:
+        return None
+    import trueup.triggers  # noqa: F401  the schedule's kind is registered there
+
+    after = ledger.clock.now() if state.looked is None else from_us(state.looked)
+    found: datetime = from_json(definition["look"]).next(after)
+    return found
+
+
+def lines(found: Status) -> list[str]:
+    """The status for people."""
+    state, release = found.state, found.state.release
+    text = [f"{found.loop}: generation {found.generation}"]
+    if state.paused is not None:
+        text.append(f"paused: {state.paused} (trueup resume)")
+    text.append(f"champion {state.champion or 'none yet'}" + (f" since {moment(state.since)}" if state.since else ""))
+    if release is not None:
+        text.append(f"challenger {release.candidate} in {found.stage} since {moment(release.entered)}")
+    if found.waits_for:
+        text.append(f"waits for {found.waits_for}")
+    if state.waiting:
+        text.append(f"next in line {state.waiting}")
+    if state.cycle:
+        text.append(f"training {state.cycle['id']} was begun and is not finished (trueup run goes on)")
+    spent = ", ".join(f"{test.level:.2g}" for test in state.tests[-5:])
+    if state.tests:
+        text.append(f"tests on fresh data so far: {len(state.tests)} (levels {spent})")
+    if found.next_look:
+        text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")
+    return text

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`why`: a Decision in plain words, recomputed from the ledger's rows (TRU-01)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.decisions import Decision
+from trueup.core.json import dumps
+from trueup.data import Funnel
+from trueup.loop.context import moment
+from trueup.release import LoopState, recompute
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A Decision, the lines that explain it, and whether its evidence came out the same again
+    (None where it rests on no rows: a person's word, a model's installation)."""
+
+    decision: Decision
+    lines: tuple[str, ...]
+    matches: bool | None
+    differs: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "decision": asdict(self.decision), "lines": list(self.lines), "matches": self.matches,
+            "differs": list(self.differs),
+        }
+
+
+def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
+    """Explain the Decision with this id, or with the only id that begins so.
+
+    A promotion rests on its release's shadow and canary: their verdicts are recomputed as well.
+    """
+    decision = ledger.decision(ident, loop)
+    lines = [f"{decision.verdict}: {decision.reason}"]
+    lines.append(
+        f"decided {moment(decision.at)} by {decision.actor} ({decision.kind} of {decision.loop}, "
+        f"generation {decision.generation})"
+    )
+    if decision.subject:
+        lines.append(f"about {decision.subject}")
+    resting = _rests_on(ledger, decision)
+    matches: bool | None = None
+    differs: list[str] = []
+    for one in resting:
+        lines.extend(_evidence(one))
+        again = recompute(ledger, one.loop, one.evidence)
+        parts = _differences(one.evidence["result"], again)
+        differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
+        matches = (matches is not False) and not parts
+    lines.extend(_details(decision))
+    lines.extend(_left(decision))
+    if matches is not None:
+        rows = "recomputed from the ledger's rows"
+        lines.append(f"{rows}: the same, bit by bit" if matches else f"{rows}: DIFFERS in {', '.join(differs)}")
+    return Explanation(decision, tuple(lines), matches, tuple(differs))
+
+
+def _rests_on(ledger: Ledger, decision: Decision) -> list[Decision]:
+    """The Decision itself where it carries evidence, and for a promotion its release's verdicts."""
+    release = decision.evidence.get("release")
+    found = []
+    if decision.kind == "promote" and release:
+        found = [
+            one for one in ledger.decisions(decision.loop, subject=decision.subject)
+            if one.evidence.get("release") == release and one.verdict == "PASS" and "method" in one.evidence
+        ]
+    if "method" in decision.evidence:
+        found.append(decision)
+    return found
+
+
+def _evidence(decision: Decision) -> list[str]:
+    result, parameters = decision.evidence["result"], decision.evidence["parameters"]
+    name = decision.evidence["method"]
+    if name == "shadow":
+        return _shadow(result, parameters)
+    if name == "canary":
+        return _canary(result)
+    if name == "look":
+        return [
+            f"  {'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"
+            for kind in ("when", "unless") for part in result[kind]
+        ]
+    return []
+
+
+def _shadow(result: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+    difference = result["new"] - result["old"]
+    low, high = result["interval"] or (float("nan"), float("nan"))
+    lines = [
+        f"  shadow: challenger minus champion {difference:+.3f} [{low:+.3f}, {high:+.3f}] on {result['n']:,} "
+        f"labelled units seen by both (of {result['units']:,} complete, {result['labelled']:,} labelled)",
+        f"  method: paired bet, margin {parameters['margin']:g}, level {parameters['level']:.3g}, horizon "
+        f"{parameters['horizon']:,}; evidence {result['wealth']:.3g} against {1 / parameters['level']:.3g}",
+    ]
+    if result["crossed_at"]:
+        lines.append(f"  the line was crossed at pair {result['crossed_at']:,}")
+    if result["anchor"] is not None:
+        lines.append(
+            f"  anchor: no worse than the first champion by {parameters['creep']:g}: evidence "
+            f"{result['anchor']['wealth']:.3g}"
+        )
+    return lines
+
+
+def _canary(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for arm in ("challenger", "champion"):
+        one = result[arm]
+        lines.append(
+            f"  {arm}: {one['units']:,} units, {one['failed']} failed, {one['slow']} slow, "
+            f"{one['requests']:.2f} requests a unit"
+        )
+    for name in ("count", "burden", "latency"):
+        one = result[name]
+        state = "crossed" if one["rejected"] else "not crossed"
+        lines.append(f"  {name}: evidence {one['wealth']:.3g} against {one['line']:.3g}, {state}")
+    lines.append(
+        f"  errors later than {result['lag']:.0f} s after their request are invisible; {result['late']} came so late"
+    )
+    return lines
+
+
+def _details(decision: Decision) -> list[str]:
+    evidence = decision.evidence
+    lines = [
+        f"  {'passed' if gate['passed'] else 'failed'} gate: {gate['reason']}"
+        for gate in evidence.get("gates", ())
+    ]
+    if evidence.get("funnel"):
+        lines += [f"  {line}" for line in Funnel.from_json(evidence["funnel"]).lines()]
+    for key in ("snapshot", "cycle", "superseded"):
+        if evidence.get(key):
+            lines.append(f"  {key} {evidence[key]}")
+    for attempt in evidence.get("attempts", ()):
+        lines.append(f"  attempt: {dumps(attempt)}")
+    return lines
+
+
+def _left(decision: Decision) -> list[str]:
+    tests = LoopState.from_json(decision.state).tests
+    if decision.level is None:
+        return []
+    return [f"level {decision.level:.3g}: test {len(tests)} of this loop's life"]
+
+
+def _differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """Where two results differ, by their exact bits."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted(before.keys() | after.keys()):
+            found += _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+        return found
+    return [] if dumps(before) == dumps(after) else [path or "result"]

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floor 2: everything that answers: model folders, features, and the predictors of each format."""
+
+from trueup.models.constant import ConstantModel
+from trueup.models.features import Features
+from trueup.models.function import FunctionModel
+from trueup.models.local import LocalModel, load
+from trueup.models.manifest import Manifest, read_manifest, write_manifest
+
+__all__ = [
+    "ConstantModel",
+    "Features",
+    "FunctionModel",
+    "LocalModel",
+    "Manifest",
+    "load",
+    "read_manifest",
+    "write_manifest",
+]

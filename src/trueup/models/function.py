@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The format "function": a function of the user's own code answers. Trusted code only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trueup.core import values
+from trueup.core.errors import DefinitionError, ModelError
+from trueup.core.json import Json
+from trueup.core.protocols import Prediction
+from trueup.core.task import Answers
+from trueup.core.values import value
+from trueup.models.answers import checked
+from trueup.models.manifest import Manifest, write_manifest
+
+
+@value("model.function")
+class FunctionModel:
+    """Answers with a function at module level: a list of inputs in, a list of answers out.
+
+    `function` is the function itself, or its name as "module:function". An answer is plain JSON,
+    or a Prediction with scores. It runs in the process that asks, so that it must be trusted.
+    """
+
+    function: Any
+
+    def __post_init__(self) -> None:
+        if isinstance(self.function, str):
+            module, _, name = self.function.partition(":")
+            if not module or not name:
+                raise DefinitionError(f"expected 'module:function', got {self.function!r}")
+        elif not callable(self.function):
+            raise DefinitionError(f"expected a function or 'module:function', got {self.function!r:.80}")
+        else:
+            values.name_of(self.function)
+
+    @property
+    def name(self) -> str:
+        """`module:function`."""
+        return self.function if isinstance(self.function, str) else values.name_of(self.function)
+
+    def predict(self, inputs: Sequence[Json]) -> list[Prediction]:
+        found = self.function if callable(self.function) else values.resolve(self.function)
+        try:
+            answers = found(list(inputs))
+        except Exception as error:
+            raise ModelError(f"expected answers from {self.name}, got {type(error).__name__}: {error}") from error
+        return checked(answers, inputs, self.name)
+
+    def write(self, folder: Path, answers: Answers) -> Manifest:
+        """Write a model folder that names the function, with the digest of its source."""
+        found = self.function if callable(self.function) else values.resolve(self.function)
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_manifest(
+            folder, format="function", answers=answers, code=values.source_digest(found),
+            details={"function": self.name},
+        )
+
+
+def load(folder: Path, manifest: Manifest) -> FunctionModel:  # noqa: ARG001
+    """The predictor; raises ModelError where the function is gone or its source has changed."""
+    name = manifest.details.get("function")
+    if not isinstance(name, str):
+        raise ModelError(f"expected the name of a function in the details, got {name!r:.80}")
+    try:
+        model = FunctionModel(name)
+        found = values.resolve(name)
+    except DefinitionError as error:
+        raise ModelError(error.message, cure="put the module back on the path") from None
+    if values.source_digest(found) != manifest.code:
+        raise ModelError(
+            f"expected {name} with the source {manifest.code[:16]}..., but it was edited since",
+            cure="write the model again from the edited function, as a new candidate",
+        )
+    return model

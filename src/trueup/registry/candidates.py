@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Candidates: what was trained, from what, and how it did (REG-01, REG-02)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import to_us
+from trueup.core.errors import NotFound
+from trueup.core.json import digest
+from trueup.core.references import Ref
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+KIND = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model with its lineage. Its id is made from the lineage, so that the same work done twice
+    is one candidate.
+
+    `snapshot` is the dataset it learned from, `parent` the candidate it went on from or was to
+    replace, `trainer` the trainer's JSON, `code` the digest of its code, `metrics` and `facts`
+    what training and gates reported. `created` is microseconds since 1970.
+    """
+
+    id: str
+    loop: str
+    model: Ref
+    created: int
+    snapshot: str | None = None
+    parent: str | None = None
+    trainer: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, loop: str, body: dict[str, Any]) -> Candidate:
+        known = {name: body[name] for name in cls.__slots__ if name in body}
+        return cls(**{**known, "loop": loop, "model": Ref.from_json(body["model"])})
+
+
+def register(
+    ledger: Ledger, loop: str, model: Ref, *, snapshot: str | None = None,
+    parent: str | None = None, trainer: dict[str, Any] | None = None, code: str = "",
+    metrics: dict[str, Any] | None = None, facts: dict[str, Any] | None = None,
+) -> Candidate:
+    """Record a candidate; the same lineage gives the same id, and the first record stands."""
+    lineage = {
+        "loop": loop, "model": model.sha256, "snapshot": snapshot, "parent": parent,
+        "trainer": trainer or {}, "code": code,
+    }
+    ident = f"c-{digest(lineage)[:16]}"
+    ledger.put(loop, KIND, ident, {
+        "id": ident, "model": model.to_json(), "created": to_us(ledger.clock.now()),
+        "snapshot": snapshot, "parent": parent, "trainer": trainer or {}, "code": code,
+        "metrics": metrics or {}, "facts": facts or {},
+    })
+    return candidate(ledger, loop, ident)
+
+
+def candidate(ledger: Ledger, loop: str, ident: str) -> Candidate:
+    """The candidate with this id, or with the only id that begins so; raises NotFound."""
+    body = ledger.get(loop, KIND, ident)
+    if body is None:
+        near = [one for one in candidates(ledger, loop) if one.id.startswith(ident)]
+        if len(near) == 1:
+            return near[0]
+        raise NotFound(
+            f"expected a candidate of {loop}, got {ident!r}",
+            cure=f"one of {', '.join(one.id for one in near)}" if near else "trueup status lists them",
+        )
+    return Candidate.from_json(loop, body)
+
+
+def candidates(ledger: Ledger, loop: str) -> list[Candidate]:
+    """All candidates of a loop, oldest first."""
+    return [Candidate.from_json(loop, body) for body in ledger.records(loop, KIND)]
+
+
+def aliases(ledger: Ledger, loop: str) -> dict[str, str]:
+    """The names that stand for candidates now: champion, anchor, challenger, staging-candidate
+    (waits for its release) and production-validated (passed every stage but its approval)."""
+    _, state = ledger.state(loop)
+    release = state.get("release") or {}
+    found = {
+        "champion": state.get("champion"),
+        "anchor": state.get("anchor"),
+        "challenger": release.get("candidate"),
+        "staging-candidate": state.get("waiting"),
+        "production-validated": release.get("candidate") if release.get("validated") else None,
+    }
+    return {name: ident for name, ident in found.items() if ident}

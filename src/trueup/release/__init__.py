@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floor 6: the staged way into production: shadow, canary, approval, full; its verdicts and levels."""
+
+from trueup.release.advance import advance, end, waits
+from trueup.release.approval import Approval
+from trueup.release.canary import Canary
+from trueup.release.full import Full
+from trueup.release.levels import next_level
+from trueup.release.people import approve, pause, reject, resume, rollback, whoami
+from trueup.release.risk import Risk
+from trueup.release.shadow import Shadow
+from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
+from trueup.release.state import LoopState, Release, Test, decide, only, read
+
+__all__ = [
+    "METHODS",
+    "Approval",
+    "Canary",
+    "Full",
+    "LoopState",
+    "Release",
+    "Risk",
+    "Ruling",
+    "Scene",
+    "Shadow",
+    "Stage",
+    "Terms",
+    "Test",
+    "advance",
+    "approve",
+    "decide",
+    "end",
+    "method",
+    "next_level",
+    "only",
+    "pause",
+    "read",
+    "recompute",
+    "reject",
+    "resume",
+    "rollback",
+    "waits",
+    "whoami",
+]

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Full: the challenger becomes the champion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trueup.core.values import value
+from trueup.release.stage import Ruling, Scene, Terms
+
+
+@value("stage.full")
+class Full:
+    """Promote. It comes last, and only after the gate that carries the promise has rejected."""
+
+    def problems(self, terms: Terms) -> list[str]:
+        last = terms.stages and terms.stages[-1] is self
+        return [] if last else ["Full must be the last stage of a release"]
+
+    def enter(self, scene: Scene) -> dict[str, Any]:
+        return {"candidate": scene.release.candidate}
+
+    def rule(self, scene: Scene) -> Ruling:
+        release = scene.release
+        if not release.proven:
+            return Ruling("REFUSE", "no stage has shown it to be no worse than the champion")
+        return Ruling(
+            "PROMOTE",
+            f"shown to be no worse than the champion by {scene.terms.margin:g} or more at every moment, "
+            f"at level {release.level:.3g} (test {release.k} of this loop's life)",
+        )

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people may do to a loop, at any moment: approve, reject, pause, resume, roll back."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trueup.core.clock import to_us
+from trueup.core.decisions import Decision
+from trueup.core.errors import Refused
+from trueup.release.advance import end
+from trueup.release.state import LoopState, Release, decide, only, read
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+
+def whoami() -> str:
+    """The system's user, whom nobody has verified."""
+    try:
+        return f"{getpass.getuser()} (unverified)"
+    except (OSError, KeyError):
+        return "unknown (unverified)"
+
+
+def approve(
+    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None
+) -> Decision:
+    """Approve this candidate, and no other: void if the release has moved to another one.
+
+    Raises Refused where no release waits for an approval, or another candidate does.
+    """
+    generation, state = read(ledger, loop)
+    release = _waiting(loop, state)
+    if release.candidate != candidate:
+        raise Refused(
+            f"expected an approval of {release.candidate}, which is what waits, got {candidate!r}",
+            cure=f"trueup approve {release.candidate}",
+        )
+    if release.approval is not None:
+        raise Refused(f"{candidate} is approved already, by {release.approval['who']}")
+    given = {
+        "candidate": candidate, "who": who or whoami(), "reason": reason,
+        "by": release.parameters["by"], "at": to_us(ledger.clock.now()),
+    }
+    return decide(
+        ledger, loop, generation, replace(state, release=replace(release, approval=given)),
+        kind="approve", verdict="PASS", reason=reason, subject=candidate, actor=given["who"],
+        evidence={"release": release.id, "approval": given},
+    )
+
+
+def reject(
+    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None
+) -> Decision:
+    """End the running release of this candidate as refused, or drop it while it waits."""
+    generation, state = read(ledger, loop)
+    if state.waiting == candidate:
+        state = replace(state, waiting=None)
+    elif state.release is not None and state.release.candidate == candidate:
+        state = end(state)
+    else:
+        running = state.release.candidate if state.release else state.waiting
+        raise Refused(
+            f"expected a candidate that is being released or waits, got {candidate!r}",
+            cure=f"trueup reject {running}" if running else "there is none: trueup status",
+        )
+    return decide(
+        ledger, loop, generation, state, kind="reject", verdict="REFUSE", reason=reason,
+        subject=candidate, actor=who or whoami(),
+    )
+
+
+def pause(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) -> Decision:
+    """The champion serves everybody, and nothing is trained or released until `resume`."""
+    generation, state = read(ledger, loop)
+    if state.paused is not None:
+        raise Refused(f"{loop} is paused already: {state.paused}", cure="trueup resume")
+    if state.champion is None:
+        raise Refused(f"{loop} has no champion yet: there is nothing to pause")
+    state = replace(state, paused=reason, routing=only(state.champion))
+    return decide(
+        ledger, loop, generation, state, kind="pause", verdict="PAUSE", reason=reason,
+        actor=who or whoami(),
+    )
+
+
+def resume(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) -> Decision:
+    """Go on after a pause. A release that had begun to serve users is ended as refused, since its
+    units have been with the champion in between; one in shadow goes on."""
+    generation, state = read(ledger, loop)
+    if state.paused is None:
+        raise Refused(f"{loop} is not paused", cure="trueup status")
+    served = state.release is not None and "levels" in state.release.parameters
+    state = replace(end(state) if served else state, paused=None)
+    if served:
+        reason += " (the canary was cut by the pause: its release has ended)"
+    return decide(
+        ledger, loop, generation, state, kind="resume", verdict="NOTE", reason=reason,
+        actor=who or whoami(),
+    )
+
+
+def rollback(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) -> Decision:
+    """End the running release; where none runs, the champion before this one serves again."""
+    generation, state = read(ledger, loop)
+    if state.release is not None:
+        subject: str | None = state.release.candidate
+        after = end(state)
+    else:
+        before = _before(ledger, loop, state)
+        subject, after = state.champion, state.serve(before, to_us(ledger.clock.now()))
+    return decide(
+        ledger, loop, generation, after, kind="rollback", verdict="ROLLBACK", reason=reason,
+        subject=subject, actor=who or whoami(),
+        evidence={"from": state.champion, "to": after.champion},
+    )
+
+
+def _waiting(loop: str, state: LoopState) -> Release:
+    release = state.release
+    if release is None or "by" not in release.parameters:
+        raise Refused(f"nothing of {loop} waits for an approval", cure="trueup status")
+    return release
+
+
+def _before(ledger: Ledger, loop: str, state: LoopState) -> str:
+    for decision in ledger.decisions(loop, newest=True):
+        champion = decision.state.get("champion")
+        if champion is not None and champion != state.champion:
+            return str(champion)
+    raise Refused(f"{loop} has had no champion before {state.champion}: nothing to go back to")

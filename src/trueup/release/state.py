@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a loop, as every Decision carries it whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import to_us
+from trueup.core.decisions import Decision, Verdict
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """The k-th first look at fresh data: its level, and whether both of its nulls were rejected
+    there (None while it runs)."""
+
+    k: int
+    level: float
+    at: int
+    promoted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A challenger on its way. Times are microseconds since 1970.
+
+    `stage` counts the loop's stages and `step` the steps within one. `proven`: the gate that
+    carries the promise, and the anchor, have rejected at `level`. `validated`: only the approval
+    is missing. `parameters` are those of the present stage, fixed when it was entered. `loop` is
+    the digest of the definition that this release runs under.
+    """
+
+    id: str
+    candidate: str
+    k: int
+    level: float
+    started: int
+    stage: int
+    entered: int
+    loop: str
+    step: int = 0
+    stepped: int = 0
+    proven: bool = False
+    validated: bool = False
+    parameters: dict[str, Any] = field(default_factory=dict)
+    approval: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """Everything that a loop must remember between two looks.
+
+    `routing` is what the router obeys. `waiting` is a candidate whose turn has not come; `cycle`
+    an unfinished training; `accepted` maps a detector to the moment since which it counts;
+    `trained` and `looked` are the last training's and the last look's moments.
+    """
+
+    champion: str | None = None
+    anchor: str | None = None
+    routing: dict[str, Any] = field(default_factory=dict)
+    release: Release | None = None
+    waiting: str | None = None
+    paused: str | None = None
+    tests: tuple[Test, ...] = ()
+    cycle: dict[str, Any] | None = None
+    accepted: dict[str, int] = field(default_factory=dict)
+    trained: int | None = None
+    looked: int | None = None
+    since: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["tests"] = [asdict(test) for test in self.tests]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LoopState:
+        known = {name: data[name] for name in cls.__slots__ if name in data}
+        if known.get("release"):
+            known["release"] = Release(**known["release"])
+        known["tests"] = tuple(Test(**test) for test in known.get("tests", ()))
+        return cls(**known)
+
+    def serve(self, champion: str, since: int) -> LoopState:
+        """The same loop with this champion, serving all users."""
+        return replace(
+            self, champion=champion, since=since, anchor=self.anchor or champion,
+            routing=only(champion), release=None,
+        )
+
+    def end_test(self, promoted: bool) -> LoopState:
+        """The running test has ended: rejected at its own level, or refused."""
+        if not self.tests or self.tests[-1].promoted is not None:
+            return self
+        return replace(self, tests=(*self.tests[:-1], replace(self.tests[-1], promoted=promoted)))
+
+
+def only(champion: str) -> dict[str, Any]:
+    """Routing that sends everybody to one candidate."""
+    return {
+        "champion": champion, "challenger": None, "release": None, "salt": "", "slices": [],
+        "parameters": {"champion": {}, "challenger": {}},
+    }
+
+
+def read(ledger: Ledger, loop: str) -> tuple[int, LoopState]:
+    """The generation and the state of a loop."""
+    generation, data = ledger.state(loop)
+    return generation, LoopState.from_json(data)
+
+
+def decide(
+    ledger: Ledger, loop: str, generation: int, state: LoopState, *, kind: str, verdict: Verdict,
+    reason: str, subject: str | None = None, actor: str = "trueup", level: float | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> Decision:
+    """Append a Decision with the state that follows from it; raises Conflict if the state moved."""
+    return ledger.decide(
+        Decision(
+            loop=loop, at=to_us(ledger.clock.now()), kind=kind, verdict=verdict, reason=reason,
+            state=state.to_json(), subject=subject, actor=actor, level=level,
+            evidence=evidence or {},
+        ),
+        expect=generation,
+    )

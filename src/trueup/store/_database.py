@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal's file: connections, their errors in our words, creation and migration.
+
+Never open or copy this file, its -wal or its -shm by other means than this process's one SQLite
+library: closing any other descriptor of it drops the locks that SQLite holds for the whole
+process, and a writer elsewhere may then take them. (A second SQLite library within the process,
+such as the one inside the ADBC driver, is such other means.)
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from trueup.core.errors import (
+    Busy,
+    DataError,
+    ForeignLedger,
+    NewerLedger,
+    StoreError,
+    StoreFull,
+    TrueupError,
+)
+from trueup.store import _files
+
+APPLICATION = 0x54525550  # "TRUP"
+_DAMAGED = "restore it from a backup (see `backups/` in this home), or put it aside and start a new home"
+
+
+def connect(path: Path, *, busy: float, read_only: bool = False) -> sqlite3.Connection:
+    """A connection to the journal; every commit is on the disk when it returns."""
+    with errors(path):
+        mode = "ro" if read_only else "rw"
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=busy, isolation_level=None,
+            check_same_thread=False, cached_statements=256,
+        )  # fmt: skip
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        if sys.platform == "darwin":  # pragma: no cover
+            connection.execute("PRAGMA fullfsync=1")
+            connection.execute("PRAGMA checkpoint_fullfsync=1")
+        return connection
+
+
+@contextmanager
+def errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise told(error, path) from error
+
+
+def told(error: sqlite3.Error, path: Path) -> TrueupError:
+    """SQLite's error as one of ours, with its cure."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code & 0xFF == sqlite3.SQLITE_FULL or code in (
+        sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE
+    ):
+        return StoreFull(f"expected room for {path}, got: {error}")
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy(
+            f"expected to write {path}, got: another program has held it locked for too long",
+            cure="close the program that has the file open in a transaction, then try again",
+        )
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ForeignLedger(f"expected a whole ledger in {path}, got: {error}", cure=_DAMAGED)
+    if code & 0xFF == sqlite3.SQLITE_TOOBIG:
+        return DataError(f"expected less than a gigabyte of text in a row, got: {error}")
+    if code & 0xFF == sqlite3.SQLITE_READONLY:
+        return StoreError(f"expected to write {path}, got: {error}", cure="check the file's owner")
+    return StoreError(f"expected to use {path}, got: {error}", cure="run `trueup doctor`")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """All or nothing; with errors in our words."""
+    with errors(path):
+        connection.execute(begin)
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def prepare(home: Path, path: Path, *, busy: float, steps: dict[int, str] | None = None) -> None:
+    """Create the journal, or bring it to this version; refuses what is foreign, damaged or newer.
+
+    The caller holds the home's lock for this. Before a migration the file is copied to
+    `backups/`; each step is one transaction.
+    """
+    steps = steps or migrations()
+    _refuse_emptied(home, path)
+    with errors(path):
+        if not path.exists():
+            # SQLite makes the file; only its name has to be made durable here.
+            sqlite3.connect(path, timeout=busy).close()
+        with closing(connect(path, busy=busy)) as connection:
+            version = _version(connection, path, max(steps))
+            if version == max(steps):
+                return
+            if version:
+                _back_up(connection, home, version)
+            connection.execute("PRAGMA journal_mode=WAL")
+            for number in sorted(step for step in steps if step > version):
+                with transaction(connection, path):
+                    for statement in statements(steps[number]):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id={APPLICATION}")
+                    connection.execute(f"PRAGMA user_version={number}")
+    _files.sync_folder(path.parent)
+
+
+def current(path: Path, *, busy: float) -> bool:
+    """Whether a journal is there in this version; refuses what is foreign, damaged or newer."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    newest = max(migrations())
+    with closing(connect(path, busy=busy)) as connection, errors(path):
+        return _version(connection, path, newest) == newest
+
+
+def migrations() -> dict[int, str]:
+    """The numbered steps from nothing to this version's schema."""
+    found = files("trueup.store").joinpath("migrations").iterdir()
+    numbered = [(re.match(r"(\d{4})_\w+\.sql$", step.name), step) for step in found]
+    return {int(match[1]): step.read_text("utf-8") for match, step in numbered if match}
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one, so that a transaction can hold them all."""
+    whole = ""
+    for line in script.splitlines(keepends=True):
+        whole += line
+        if sqlite3.complete_statement(whole):
+            yield whole
+            whole = ""
+
+
+def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if not ours:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables or version:
+            raise ForeignLedger(
+                f"expected a Trueup ledger in {path}, got the SQLite database of another program",
+                cure="choose another TRUEUP_HOME",
+            )
+        return 0
+    if version > newest:
+        raise NewerLedger(
+            f"expected a ledger of schema {newest} or older in {path}, got schema {version}",
+            cure="install the newer Trueup that wrote it: pip install --upgrade trueup",
+        )
+    return version
+
+
+def _refuse_emptied(home: Path, path: Path) -> None:
+    """An empty file beside a history is a truncated ledger, not a new one."""
+    if path.exists() and path.stat().st_size > 0:
+        return
+    for folder in ("segments", "artifacts"):
+        if any((home / folder).glob("[0-9a-f][0-9a-f]/*")):
+            raise ForeignLedger(
+                f"expected the journal of {home} in {path}, got "
+                f"{'an empty file' if path.exists() else 'no file'} beside a filled {folder}/",
+                cure=_DAMAGED,
+            )
+
+
+def _back_up(connection: sqlite3.Connection, home: Path, version: int) -> Path:
+    folder = home / "backups"
+    with _files.told("a backup"):
+        _files.make_folder(folder)
+        made = _files.temporary(folder)
+        try:
+            with closing(sqlite3.connect(made)) as copy:
+                connection.backup(copy)
+            _files.sync_path(made)
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            final = folder / f"journal-v{version}-{stamp}.sqlite"
+            _files.place(made, final)
+        finally:
+            _files.discard(made)
+    return final

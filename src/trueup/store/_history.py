@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sealed history and the journal's tail, read as one table by DuckDB at a consistent cut."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trueup.core.clock import Clock
+from trueup.core.errors import ArgumentError, StoreError, UnknownName
+from trueup.core.events import KINDS
+from trueup.store import _arrow, sql
+from trueup.store._seal import Sealed, Sealing
+from trueup.store._writer import Writer
+
+__all__ = ["History", "Sealed"]
+
+SQL = sql.load("trueup.store", "sql/history.sql")
+CATALOGUE = sql.load("trueup.store", "sql/sealing.sql")
+JOURNAL = sql.load("trueup.store", "sql/journal.sql")
+_EDGE = 2**63 - 1
+_COLUMNS = _arrow.SCHEMA.names
+_ASKED = (
+    "seq", "choice", "ts", "received", "unit", "arm", "candidate", "propensity", "generation", "release",
+    "input", "output", "error", "seconds", "keep",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A row of the catalogue, and where its file lies."""
+
+    path: Path
+    loop: str
+    kind: str
+    rows: int
+    seq: tuple[int, int]
+    ts: tuple[int, int]
+    received: tuple[int, int]
+
+
+class History:
+    """Answers questions over all events of a home. One question at a time, whatever the thread.
+
+    The journal's tail is kept as a table within this process's DuckDB and catches up at each
+    question; sealing keeps it small.
+    """
+
+    def __init__(self, home: Path, path: Path, clock: Clock, writer: Writer, *, busy: float) -> None:
+        self._home = home
+        self._sealing = Sealing(home, path, clock, writer, busy=busy)
+        self._source = _arrow.Source(path, busy=busy)
+        self._turn = threading.Lock()
+        self._duck = duckdb.connect(config={
+            "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+            "temp_directory": str(home / "scratch"),
+        })  # fmt: skip
+        self._duck.execute("SET python_enable_replacements = false")
+        self._duck.register("empty", _arrow.EMPTY)
+        self._duck.execute("CREATE TABLE tail AS SELECT * FROM empty")
+        self._segments: list[Segment] = []
+        self._catalogued = 0
+        self._watermark = 0
+        self._upto = 0
+
+    def close(self) -> None:
+        with self._turn:
+            self._source.close()
+            self._sealing.close()
+            self._duck.close()
+
+    def seal(self, before_us: int | None, *, min_rows: int) -> Sealed:
+        return self._sealing.seal(before_us, min_rows=min_rows)
+
+    def query(self, statement: str, params: Sequence[Any] | Mapping[str, Any], *, cut: int | None) -> pa.Table:
+        with self._turn:
+            self._one_select(statement)
+            self._view(self._catch_up(cut), self._segments, _COLUMNS)
+            return self._ask(statement, params)
+
+    def scan(
+        self, loop: str, kind: str | Sequence[str], *, since_us: int | None, until_us: int | None,
+        cut: int | None, columns: Sequence[str] | None, by: str,
+    ) -> pa.Table:
+        span = _Span(since_us, until_us, by)
+        kinds, names = _kinds(kind), _names(columns)
+        with self._turn:
+            upto = self._catch_up(cut)
+            found = [one for one in self._segments if span.may_hold(one) and one.loop == loop and one.kind in kinds]
+            return self._scan(loop, kinds, span, upto, names, found)
+
+    def batches(
+        self, loop: str, kind: str | Sequence[str], *, rows: int, since_us: int | None,
+        until_us: int | None, cut: int | None, columns: Sequence[str] | None, by: str,
+    ) -> Iterator[pa.RecordBatch]:
+        span = _Span(since_us, until_us, by)
+        kinds, names = _kinds(kind), _names(columns)
+        with self._turn:
+            upto = self._catch_up(cut)
+            watermark = self._watermark
+            found = [one for one in self._segments if span.may_hold(one) and one.loop == loop and one.kind in kinds]
+        for one in found:
+            with self._turn:
+                part = self._scan(loop, kinds, span, min(upto, watermark), names, [one], tail=False)
+            yield from part.to_batches(max_chunksize=rows)
+        with self._turn:
+            # Rows that were sealed while the files were read stand in newer files now.
+            newer = [one for one in self._segments if one.seq[0] > watermark and one.loop == loop and one.kind in kinds]
+            rest = self._scan(loop, kinds, span, upto, names, newer)
+        yield from rest.to_batches(max_chunksize=rows)
+
+    def interactions(
+        self, loop: str, *, outcomes: Sequence[str], since_us: int | None, until_us: int | None,
+        cut: int | None, by: str,
+    ) -> pa.Table:
+        span = _Span(since_us, until_us, by)
+        statement = _join(outcomes, span)
+        with self._turn:
+            upto = self._catch_up(cut)
+            found = [
+                one for one in self._segments
+                if one.loop == loop
+                and (one.kind == "outcome" or (one.kind == "interaction" and span.may_hold(one)))
+            ]  # fmt: skip
+            self._view(upto, found, _COLUMNS)
+            return _ordered(self._ask(statement, {"loop": loop, **span.params()}))
+
+    # -- within: the caller holds the turn ---------------------------------------------------------
+
+    def _catch_up(self, cut: int | None) -> int:
+        """Bring the tail up to the cut, or to the last commit; the cut that then holds."""
+        if cut is not None and cut <= self._upto:
+            return cut
+        (watermark, last, _), _, _ = self._source.peek(self._look)
+        if last == self._upto and watermark == self._watermark:
+            return self._upto if cut is None else min(cut, self._upto)
+        rows = self._source.chunk_rows()
+        last = self._upto + 1
+        while self._upto < last:
+            (watermark, last, added), table = self._source.read(self._look, rows=rows)
+            for row in added:
+                self._segments.append(_segment(self._home, row))
+                self._catalogued = row[0]
+            if watermark > self._watermark:
+                self._duck.execute("DELETE FROM tail WHERE seq <= ?", [watermark])
+                self._watermark = watermark
+                self._upto = max(self._upto, watermark)
+            if table.num_rows:
+                self._duck.register("chunk", table)
+                self._duck.execute("INSERT INTO tail SELECT * FROM chunk")
+                self._duck.unregister("chunk")
+                self._upto = table.column("seq")[-1].as_py()
+            elif last <= watermark or not table.num_rows:
+                self._upto = max(self._upto, last)
+        return self._upto if cut is None else min(cut, self._upto)
+
+    def _look(self, connection: sqlite3.Connection) -> tuple[tuple[int, int, list[Any]], int, int]:
+        watermark = connection.execute(CATALOGUE["watermark"]).fetchone()[0]
+        last = connection.execute(JOURNAL["last_seq"]).fetchone()[0]
+        added = connection.execute(CATALOGUE["segments_after"], (self._catalogued,)).fetchall()
+        return (watermark, last, added), max(self._upto, watermark), last
+
+    def _view(self, cut: int, segments: Sequence[Segment], columns: Sequence[str]) -> None:
+        files = [one.path for one in segments if one.seq[0] <= cut]
+        listed = ", ".join(_text(str(path)) for path in files)
+        names = ", ".join(f'"{name}"' for name in columns)
+        name = "view" if files else "view_of_tail"
+        with _errors():
+            self._duck.execute(SQL[name].format(columns=names, files=f"[{listed}]", cut=int(cut)))
+
+    def _scan(
+        self, loop: str, kinds: Sequence[str], span: _Span, upto: int, names: Sequence[str],
+        segments: Sequence[Segment], *, tail: bool = True,
+    ) -> pa.Table:
+        self._view(upto, segments, _COLUMNS)
+        wanted = list(dict.fromkeys([*names, "seq"]))
+        statement = SQL["scan"].format(
+            columns=", ".join(f'"{name}"' for name in wanted), kinds=", ".join(map(_text, kinds)), by=span.by
+        )
+        if not tail:
+            statement += f" AND seq <= {int(upto)}"
+        return _ordered(self._ask(statement, {"loop": loop, **span.params()})).select(list(names))
+
+    def _ask(self, statement: str, params: Sequence[Any] | Mapping[str, Any]) -> pa.Table:
+        given = dict(params) if isinstance(params, Mapping) else list(params)
+        with _errors():
+            answer: pa.Table = self._duck.sql(statement, params=given).to_arrow_table()
+        return answer
+
+    def _one_select(self, statement: str) -> None:
+        with _errors():
+            parsed = self._duck.extract_statements(statement)
+        if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
+            raise ArgumentError(
+                f"expected one SELECT over the view `event`, got {statement.strip()[:200]!r}",
+                cure="the ledger is changed by append, decide and put only",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A stretch of time: since <= by < until, in microseconds."""
+
+    since_us: int | None
+    until_us: int | None
+    by: str
+
+    def __post_init__(self) -> None:
+        if self.by not in ("received", "ts"):
+            raise UnknownName("time of an event", str(self.by), ("received", "ts"))
+
+    def params(self) -> dict[str, int]:
+        return {
+            "since": -_EDGE if self.since_us is None else self.since_us,
+            "until": _EDGE if self.until_us is None else self.until_us,
+        }
+
+    def may_hold(self, segment: Segment) -> bool:
+        low, high = segment.ts if self.by == "ts" else segment.received
+        return (self.since_us is None or high >= self.since_us) and (self.until_us is None or low < self.until_us)
+
+
+class _errors:
+    """DuckDB's errors in our words."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, duckdb.Error):
+            return
+        first = str(error).strip().split("\n\n")[0]
+        if isinstance(error, duckdb.IOException | duckdb.InternalException | duckdb.OutOfMemoryException):
+            raise StoreError(f"expected to read history, got: {first}", cure="run `trueup doctor`") from error
+        raise ArgumentError(f"expected a question that DuckDB can answer, got: {first}") from error
+
+
+def _join(outcomes: Sequence[str], span: _Span) -> str:
+    """The statement that joins interactions with the latest value of each outcome."""
+    if isinstance(outcomes, str):
+        raise ArgumentError(f"expected a list of outcomes, got the text {outcomes!r}", cure=f"[{outcomes!r}]")
+    columns, joins, taken = ["asked.*"], [], list(_ASKED)
+    for at, name in enumerate(outcomes):
+        here = [name, f"{name}_value", f"{name}_known", f"{name}_first"]
+        taken += here
+        parts = ("latest[1]", "latest[2]", "known", "first")
+        columns += [f"o{at}.{part} AS {_name(new)}" for part, new in zip(parts, here, strict=True)]
+        joins.append(f"LEFT JOIN ({SQL['outcomes_of'].format(name=_text(name))}) AS o{at} ON o{at}.choice = asked.choice")
+    lower = [name.lower() for name in taken]
+    twice = sorted({name for name in lower if lower.count(name) > 1})
+    if twice:
+        raise ArgumentError(
+            f"expected outcomes whose columns differ from each other and from the interaction's, got {twice}",
+            cure="rename the outcome",
+        )
+    asked = SQL["asked"].format(by=span.by)
+    return f"WITH asked AS ({asked}) SELECT {', '.join(columns)} FROM asked {' '.join(joins)}"  # noqa: S608
+
+
+def _segment(home: Path, row: Any) -> Segment:
+    _, digest, loop, kind, rows, *edges = row
+    return Segment(
+        segment_path(home, digest), loop, kind, rows,
+        (edges[0], edges[1]), (edges[2], edges[3]), (edges[4], edges[5]),
+    )  # fmt: skip
+
+
+def segment_path(home: Path, digest: str) -> Path:
+    """Where a segment lies."""
+    return home / "segments" / digest[:2] / f"{digest}.parquet"
+
+
+def _ordered(table: pa.Table) -> pa.Table:
+    """In order of seq: nearly always as it came, because files and tail are."""
+    seq = table.column("seq").combine_chunks()
+    if len(seq) > 1 and not pc.all(pc.less_equal(seq[:-1], seq[1:])).as_py():
+        return table.take(pc.sort_indices(seq))
+    return table
+
+
+def _kinds(kind: str | Sequence[str]) -> list[str]:
+    kinds = [kind] if isinstance(kind, str) else list(kind)
+    for one in kinds:
+        if one not in KINDS:
+            raise UnknownName("kind of event", str(one), KINDS)
+    if not kinds:
+        raise ArgumentError("expected at least one kind of event, got none")
+    return kinds
+
+
+def _names(columns: Sequence[str] | None) -> list[str]:
+    for name in columns or ():
+        if name not in _COLUMNS:
+            raise UnknownName("column of an event", str(name), _COLUMNS)
+    return list(_COLUMNS) if columns is None else list(dict.fromkeys(columns))
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,31 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What history and journal are asked together, in DuckDB's words.
+
+-- name: view
+-- Sealed history and the journal's tail up to a cut, as one. {files}: a list of paths.
+CREATE OR REPLACE TEMP VIEW event AS
+SELECT {columns} FROM read_parquet({files}) WHERE seq <= {cut}
+UNION ALL
+SELECT {columns} FROM tail WHERE seq <= {cut};
+
+-- name: view_of_tail
+-- The same where nothing is sealed.
+CREATE OR REPLACE TEMP VIEW event AS SELECT {columns} FROM tail WHERE seq <= {cut};
+
+-- name: scan
+-- Events of a loop and of some kinds within a stretch of time.
+SELECT {columns} FROM event
+WHERE loop = $loop AND kind IN ({kinds}) AND {by} >= $since AND {by} < $until;
+
+-- name: asked
+-- The interactions of a loop within a stretch of time.
+SELECT seq, id AS choice, ts, received, unit, arm, candidate, propensity, generation, release, input,
+    output, error, seconds, keep
+FROM event WHERE loop = $loop AND kind = 'interaction' AND {by} >= $since AND {by} < $until;
+
+-- name: outcomes_of
+-- The latest value of each outcome of a choice by (received, seq), and the times it became known.
+SELECT choice, arg_max(row(output, value), (received, seq)) AS latest, max(received) AS known,
+    min(received) AS first
+FROM event WHERE loop = $loop AND kind = 'outcome' AND name = {name} AND choice IS NOT NULL
+GROUP BY choice;

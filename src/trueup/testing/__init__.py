@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floor 9: simulate a loop in a test, and check a part of one's own."""
+
+from trueup.core.clock import ManualClock
+from trueup.testing.conformance import check_scorer, check_trainer, check_trigger, check_value
+from trueup.testing.simulate import Simulation, Traffic, simulate
+from trueup.testing.toys import ToyTraffic, toy_history, toy_rows
+
+__all__ = [
+    "ManualClock",
+    "Simulation",
+    "ToyTraffic",
+    "Traffic",
+    "check_scorer",
+    "check_trainer",
+    "check_trigger",
+    "check_value",
+    "simulate",
+    "toy_history",
+    "toy_rows",
+]

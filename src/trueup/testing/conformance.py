@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a third party can run on its own parts before it offers them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import FrozenInstanceError, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trueup.core.protocols import Finding, Predictor, Scorer, Trainer, Trigger, Unmeasured
+from trueup.core.values import from_json, kind_of, to_json
+
+
+def check_value(part: Any) -> None:
+    """A value is frozen, and equals what its own JSON gives back. Raises AssertionError."""
+    assert from_json(to_json(part)) == part, f"{kind_of(part)} does not come back from its JSON"
+    names = fields(part)
+    if names:
+        try:
+            setattr(part, names[0].name, None)
+        except (FrozenInstanceError, AttributeError, TypeError):
+            return
+        raise AssertionError(f"{kind_of(part)} is not frozen")
+
+
+class QuietFacts:
+    """Facts of a loop in which nothing has happened yet."""
+
+    loop = "conformance"
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    last_trained: datetime | None = None
+    false_alarms_per_year = 1.0
+
+    def rows(self, since: datetime | None = None) -> int:
+        return 0
+
+    def outcomes(self, name: str, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        return [], []
+
+    def scores(self, scorer: Scorer, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        return [], []
+
+    def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    def spent(self, currency: str, since: datetime | None = None) -> float:
+        return 0.0
+
+    def reference(self, detector: str) -> datetime | None:
+        return None
+
+
+def check_trigger(trigger: Trigger) -> None:
+    """A trigger is a value, gives the same finding twice, and says in words what it found."""
+    check_value(trigger)
+    first, second = trigger.look(QuietFacts()), trigger.look(QuietFacts())
+    assert isinstance(first, Finding), f"expected a Finding, got {first!r}"
+    assert first == second, "the same facts gave two findings"
+    assert first.reason, "a finding needs a reason in words"
+
+
+def check_scorer(scorer: Scorer, inputs: Sequence[Any], answers: Sequence[Any], labels: Sequence[Any]) -> None:
+    """A scorer is a value, and gives one score in [0, 1], or Unmeasured, an answer."""
+    check_value(scorer)
+    scores = scorer.score(inputs, answers, labels)
+    assert len(scores) == len(answers), f"expected {len(answers)} scores, got {len(scores)}"
+    for score in scores:
+        assert isinstance(score, Unmeasured) or 0.0 <= score <= 1.0, f"expected [0, 1], got {score!r}"
+
+
+def check_trainer(trainer: Trainer, rows: Sequence[tuple[Any, Any]], *, answers: str = "label") -> Predictor:
+    """A trainer is a value; on (input, target) rows it trains in a subprocess, its model loads,
+    answers once an input, and a second training of the same job is the first one's result."""
+    from trueup.core.clock import ManualClock
+    from trueup.core.protocols import TrainJob
+    from trueup.models import load
+    from trueup.store import Ledger
+    from trueup.train import run
+
+    check_value(trainer)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with Ledger.open(home, clock=ManualClock(QuietFacts.now)) as ledger:
+            data = ledger.artifacts.put_file(_write(home / "rows.parquet", rows))
+            job = TrainJob("conformance", to_json(trainer), data, answers)
+            done = run(job, ledger.artifacts, workdir=home / "work")
+            assert done.model is not None, f"expected a model, got {done.result}"
+            again = run(job, ledger.artifacts, workdir=home / "work")
+            assert again.model == done.model, "the same job gave two models"
+            predictor = load(ledger.artifacts.path(done.model), trust_code=True)
+        given = predictor.predict([one for one, _ in rows])
+        assert len(given) == len(rows), f"expected {len(rows)} answers, got {len(given)}"
+    return predictor
+
+
+def _write(path: Path, rows: Sequence[tuple[Any, Any]]) -> Path:
+    """The training rows as a Snapshot would hold them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from trueup.core.json import dumps
+
+    columns = {
+        "input": [dumps(given) for given, _ in rows], "target": [dumps(target) for _, target in rows],
+        "weight": [1.0] * len(rows), "part": ["new"] * len(rows),
+    }
+    pq.write_table(pa.table(columns), path)
+    return path

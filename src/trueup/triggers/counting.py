@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers that count: rows that came (TRG-04), data that arrived (TRG-05), and nothing new."""
+
+from __future__ import annotations
+
+from trueup.core.errors import ArgumentError
+from trueup.core.protocols import Facts, Finding
+from trueup.core.values import value
+
+
+@value("trigger.rows")
+class Rows:
+    """Holds once `n` rows fit for training became known since the last training."""
+
+    n: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ArgumentError(f"expected at least 1 row, got {self.n!r}")
+
+    def look(self, facts: Facts) -> Finding:
+        rows = facts.rows(facts.last_trained)
+        return Finding(
+            rows >= self.n, f"{rows:,} of {self.n:,} new rows", {"rows": rows, "wanted": self.n}
+        )
+
+
+@value("trigger.new_data")
+class NewData:
+    """Holds once an ingestion has completed since the last training."""
+
+    def look(self, facts: Facts) -> Finding:
+        done = facts.signals("import", facts.last_trained)
+        rows = sum(int(signal.get("new", 0)) for signal in done)
+        if rows:
+            return Finding(True, f"{len(done)} imports brought {rows:,} new rows", {"rows": rows})
+        return Finding(False, "no import has completed since the last training", {"rows": 0})
+
+
+@value("trigger.nothing_new")
+class NothingNew:
+    """For `unless`: holds where no row fit for training became known since the last training."""
+
+    def look(self, facts: Facts) -> Finding:
+        rows = facts.rows(facts.last_trained)
+        if rows:
+            return Finding(False, f"{rows:,} new rows", {"rows": rows})
+        return Finding(True, "nothing new to learn from", {"rows": 0})

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers and conditions, on facts that a test makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trueup.core.errors import ArgumentError
+from trueup.core.money import Spend
+from trueup.core.task import Outcome
+from trueup.testing import check_trigger
+from trueup.testing.conformance import QuietFacts
+from trueup.triggers import Cron, Falls, Manual, NewData, NothingNew, Rows
+from trueup.triggers.schedule import period
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+THUMBS = Outcome.boolean("thumbs_up", within=timedelta(days=1))
+
+
+class Facts(QuietFacts):
+    """Facts as a test wants them."""
+
+    now = NOW
+
+    def __init__(self, **known: Any) -> None:
+        self.known = known
+        self.last_trained = known.get("last_trained")
+        self.false_alarms_per_year = known.get("rate", 1.0)
+
+    def rows(self, since: datetime | None = None) -> int:
+        return int(self.known.get("rows", 0))
+
+    def outcomes(self, name: str, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        return self.known.get("outcomes", ([], []))  # type: ignore[no-any-return]
+
+    def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
+        return self.known.get(name, ())  # type: ignore[no-any-return]
+
+    def spent(self, currency: str, since: datetime | None = None) -> float:
+        return float(self.known.get("spent", 0.0))
+
+    def reference(self, detector: str) -> datetime | None:
+        return self.known.get("reference")
+
+
+@pytest.mark.parametrize("trigger", [
+    Cron("@weekly"), Rows(5), NewData(), NothingNew(), Manual(), Falls(THUMBS, 0.8), Spend(1, "EUR"),
+])
+def test_every_trigger_keeps_the_contract(trigger: Any) -> None:
+    check_trigger(trigger)
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    ("0 2 * * *", "2026-03-03 02:00"), ("nightly", "2026-03-03 02:00"), ("@weekly", "2026-03-08 00:00"),
+    ("every sunday night", "2026-03-08 02:00"), ("hourly", "2026-03-02 13:00"),
+    ("monthly", "2026-04-01 00:00"), ("daily", "2026-03-03 00:00"),
+])
+def test_trg_01_schedules_by_cron_and_by_word(words: str, expected: str) -> None:
+    assert f"{Cron(words).next(NOW):%Y-%m-%d %H:%M}" == expected
+
+
+def test_trg_01_time_zones_and_daylight_saving() -> None:
+    berlin = Cron("30 2 * * *", tz="Europe/Berlin")
+    assert berlin.next(datetime(2026, 1, 5, tzinfo=UTC)) == datetime(2026, 1, 5, 1, 30, tzinfo=UTC)
+    skipped = berlin.next(datetime(2026, 3, 28, 12, tzinfo=UTC))
+    assert skipped.date().isoformat() == "2026-03-29"
+    assert period(Cron("@weekly"), NOW) == timedelta(days=7)
+
+
+def test_trg_01_missed_looks_count_once_and_say_how_many() -> None:
+    assert Cron("@weekly").due(NOW - timedelta(days=30), NOW) == (datetime(2026, 3, 1, tzinfo=UTC), 5)
+    assert Cron("@weekly").due(NOW - timedelta(days=1), NOW) is None
+    assert Cron("daily").look(Facts(last_trained=NOW - timedelta(days=2))).holds
+    assert not Cron("daily").look(Facts(last_trained=NOW - timedelta(minutes=1))).holds
+
+
+@pytest.mark.parametrize("bad", ["", "61 * * * *", "every blursday", "* * *"])
+def test_trg_01_a_bad_schedule_says_what_was_expected(bad: str) -> None:
+    with pytest.raises(ArgumentError, match="every sunday night"):
+        Cron(bad)
+    with pytest.raises(ArgumentError, match="Europe/Berlin"):
+        Cron("@weekly", tz="Europe/Nowhere")
+
+
+def test_trg_04_and_05_rows_and_new_data() -> None:
+    assert not Rows(100).look(Facts(rows=99)).holds
+    assert Rows(100).look(Facts(rows=100)).reason == "100 of 100 new rows"
+    assert not NewData().look(Facts()).holds
+    assert NewData().look(Facts(**{"import": [{"new": 7}, {"new": 0}]})).holds
+    assert not NewData().look(Facts(**{"import": [{"new": 0}]})).holds
+    assert NothingNew().look(Facts(rows=0)).holds
+    assert not NothingNew().look(Facts(rows=1)).holds
+
+
+def test_trg_06_a_person_asks_and_is_named() -> None:
+    assert Manual().look(Facts(train=[{"by": "ada (unverified)"}])).reason == "asked for by ada (unverified)"
+
+
+def test_money_holds_a_training_back() -> None:
+    assert Spend(200, "EUR", per="month").look(Facts(spent=200.0)).holds
+    found = Spend(200, "EUR", per="month").look(Facts(spent=199.0))
+    assert not found.holds
+    assert found.reason == "199.00 of 200.00 EUR spent in the last month"
+
+
+def _stream(rate: float, n: int, seed: int, per_day: float = 100.0) -> tuple[list[float], list[datetime]]:
+    rng = np.random.default_rng(seed)
+    values = (rng.random(n) < rate).astype(float).tolist()
+    start = NOW - timedelta(days=n / per_day)
+    return values, [start + timedelta(days=i / per_day) for i in range(n)]
+
+
+def test_trg_02_falls_fires_on_a_real_fall_and_says_its_evidence() -> None:
+    found = Falls(THUMBS, below=0.8).look(Facts(outcomes=_stream(0.6, 1_000, seed=1)))
+    assert found.holds
+    assert found.evidence["recent"] < 0.8
+    assert found.evidence["statistic"] > found.evidence["threshold"]
+
+
+def test_trg_02_false_alarms_keep_their_stated_rate_at_the_floor_itself() -> None:
+    """400 loops of one year, four alarms a year asked for, the mean exactly at the floor: a loop
+    that alarms is counted once. A plain "mean of the last 200 below the floor" is the control."""
+    alarms = control = 0
+    for seed in range(100):
+        values, known = _stream(0.8, 3_650, seed, per_day=10.0)
+        start = known[0]
+        facts = Facts(outcomes=(values, known), reference=start, rate=0.25)
+        found = Falls(THUMBS, below=0.8, recent=1_000).look(facts)
+        alarms += found.evidence["statistic"] >= found.evidence["threshold"]
+        means = np.convolve(values, np.ones(200) / 200, "valid")
+        control += bool((means < 0.8 - 0.02).any())
+    assert alarms <= 100 * 0.25 + 3 * (100 * 0.25 * 0.75) ** 0.5
+    assert control > 90
+
+
+def test_trg_02_a_recovered_outcome_does_not_train() -> None:
+    values, known = _stream(0.5, 500, seed=2)
+    late = [known[-1] + timedelta(hours=i) for i in range(1, 301)]
+    found = Falls(THUMBS, below=0.8).look(Facts(outcomes=(values + [1.0] * 300, known + late)))
+    assert not found.holds
+
+
+def test_falls_needs_a_floor_between_0_and_1() -> None:
+    for bad in (0.0, 1.0, -1.0):
+        with pytest.raises(ArgumentError, match="floor between 0 and 1"):
+            Falls(THUMBS, below=bad)
