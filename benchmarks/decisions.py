@@ -98,11 +98,13 @@ def canary(reps, seed):
             shrink = (null + 1 - pi) / (r * null + 1 - pi)
             logs = np.where(arm, np.log(r * shrink), np.log(shrink)).cumsum(axis=1)
             hit = np.exp(np.minimum(logs, 600)).mean(axis=0) >= 1 / 0.05
-            fired, first = hit.any(axis=0), hit.argmax(axis=0) / rate
-            median = np.median(np.where(fired, first, np.inf))
-            print(
-                f"  tol {tol:.2f}  2 % -> {challenger:.0%}: fired {fired.mean():.3f}, median {median:.1f} min"
-            )
+            line = f"  tol {tol:.2f}  2 % -> {challenger:.0%}:"
+            for name, every in (("each unit", 1), ("each minute", round(rate))):
+                looks = hit[every - 1 :: every]
+                fired, first = looks.any(axis=0), (looks.argmax(axis=0) + 1) * every / rate
+                median = np.median(np.where(fired, first, np.inf))
+                line += f"  looked at {name}: fired {fired.mean():.3f}, median {median:.1f} min"
+            print(line)
 
 
 def drift(reps, seed):
@@ -175,7 +177,7 @@ def main():
     options = parser.parse_args()
     start = time.perf_counter()
     ab_rows(options.reps, options.seed)
-    canary(500, options.seed)
+    canary(1000, options.seed)
     drift(200, options.seed)
     if options.lives:
         print(f"\nA life: 52 challengers, alpha .05 a life (equal shares), {options.lives} lives")

@@ -184,16 +184,16 @@ def fill(home: Path, requests: int, *, feedback: int = 0, seal: float = 0.0) -> 
 
 def import_() -> None:
     script = (
-        "import sys; sys.path.insert(0, {here!r}); from store import fill; from pathlib import Path; import resource;"
+        "import sys; sys.path.insert(0, {here!r}); from store import fill; from pathlib import Path;"
         "spent = fill(Path({home!r}), 1_000_000);"
-        "print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "print(spent, open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     with folder() as home:
         here = str(Path(__file__).parent)
         out = subprocess.run(
             [sys.executable, "-c", script.format(here=here, home=str(home))], check=True, capture_output=True, text=True
         ).stdout.split()
-        print(f"import of 1,000,000 events: {1e6 / float(out[0]):,.0f}/s, peak {float(out[1]):.0f} MB")
+        print(f"import of 1,000,000 events: {1e6 / float(out[0]):,.0f}/s, peak {float(out[1]) / 1024:.0f} MB")
         opening(home)
 
 
@@ -246,7 +246,7 @@ def peer_join(home: Path, ledger: Ledger, window: tuple[int, int]) -> tuple[floa
     import pyarrow as pa
 
     peer = sqlite3.connect(home / "peer.sqlite", isolation_level=None)
-    names = [name for name in Peer.COLUMNS]
+    names = list(Peer.COLUMNS)
     peer.execute(f"CREATE TABLE event (seq INTEGER PRIMARY KEY, {','.join(names)})")
     peer.execute("BEGIN")
     for kind in ("interaction", "outcome"):

@@ -228,7 +228,8 @@ def test_a_ledger_that_was_removed(home: Path, ledger: Ledger, decide: Any, half
 def test_a_ledger_closed_underneath(home: Path, ledger: Ledger, decide: Any, half: Any) -> None:
     decide(half)
     with connect("news", home) as client:
-        client._source.get().close()
+        with client._source.use() as its:
+            its.close()
         time.sleep(0.02)
         for i in range(20):
             assert client.choose(f"u-{i}").arm == "champion"

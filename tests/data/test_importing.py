@@ -13,7 +13,15 @@ import pytest
 
 from trueup.core.errors import DataError
 from trueup.core.task import Outcome, Task
-from trueup.data import Mapping, Recipe, build, file_digest, import_file, propose_mapping
+from trueup.data import (
+    Mapping,
+    Recipe,
+    build,
+    file_digest,
+    import_file,
+    propose_mapping,
+    read_events,
+)
 from trueup.store import Ledger
 
 TASK = Task(input="text", output="label", unit="user")
@@ -101,6 +109,19 @@ def test_nothing_fits(ledger: Ledger, tmp_path: Path) -> None:
     odd = Mapping(input="text", outcomes={"genra": "label"})
     with pytest.raises(DataError, match="genra"):
         import_file(ledger, path, "films", odd, task=TASK, outcomes=[GENRE])
+
+
+def test_hostile_values_are_set_aside(ledger: Ledger, tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    lines = [
+        line(), line(label="\ud800"), line(text="b", label=10**400), line(text="c", when=10**30),
+        f'{{"text": {deep}', line(text="d", when="9" * 5_000), line(text=9).replace("9", "9" * 5_000),
+    ]  # fmt: skip
+    path = write(tmp_path / "a.jsonl", *lines)
+    done = import_file(ledger, path, "films", MAPPING, task=TASK, outcomes=[GENRE])
+    assert (done.rows, done.labels, done.quarantined) == (1, 1, 6)
+    read = read_events(path, "films", MAPPING, task=TASK, outcomes=[GENRE], now_us=NOW_US)
+    assert len(list(read)) == 1
 
 
 def test_csv_with_its_own_troubles(ledger: Ledger, tmp_path: Path) -> None:

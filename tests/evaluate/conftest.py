@@ -24,13 +24,9 @@ class Toy:
     slices: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     name: str = "core"
 
-    @property
-    def ids(self) -> list[str]:
-        return [row["id"] for row in self.inputs]
-
-    @property
-    def digest(self) -> str:
-        return digest([list(self.inputs), list(self.targets)])
+    def __post_init__(self) -> None:
+        self.ids = [row["id"] for row in self.inputs]
+        self.digest = digest([list(self.inputs), list(self.targets)])
 
 
 Answer = Callable[[Sequence[Any]], list[Prediction]]

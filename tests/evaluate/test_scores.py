@@ -14,7 +14,18 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from trueup.core.errors import DataError, DefinitionError
 from trueup.core.protocols import Metric, Prediction, Scorer, Unmeasured
 from trueup.core.values import from_json, to_json
-from trueup.evaluate import AUC, F1, Accuracy, Custom, Exact, F1Macro, F1Micro, F1PerLabel, LogLoss, f1_by_label
+from trueup.evaluate import (
+    AUC,
+    F1,
+    Accuracy,
+    Custom,
+    Exact,
+    F1Macro,
+    F1Micro,
+    F1PerLabel,
+    LogLoss,
+    f1_by_label,
+)
 from trueup.evaluate.labels import label_key
 
 SCORERS = [Accuracy(), F1(), Exact(), Exact(case=True)]

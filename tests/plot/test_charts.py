@@ -3,13 +3,27 @@ import json
 import math
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trueup.core.errors import ArgumentError
-from trueup.plot import PALETTE, Band, Bar, Bound, Chart, Look, Rule, Series, bars, lines, timeline, wealth
+from trueup.plot import (
+    PALETTE,
+    Band,
+    Bar,
+    Bound,
+    Chart,
+    Look,
+    Rule,
+    Series,
+    bars,
+    lines,
+    timeline,
+    wealth,
+)
 from trueup.plot._text import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -204,7 +218,7 @@ def test_names_of_decisions_never_lie_on_each_other(found: list[tuple[float, str
             taken.setdefault(float(node.get("y")), []).append((x, x + text_width(node.text or "", 12)))
     for spans in taken.values():
         ordered = sorted(spans)
-        assert all(a[1] <= b[0] + 0.1 for a, b in zip(ordered, ordered[1:], strict=False))
+        assert all(a[1] <= b[0] + 0.1 for a, b in pairwise(ordered))
 
 
 def luminance(colour: str) -> float:

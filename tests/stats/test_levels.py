@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueup.core.errors import ArgumentError
-from trueup.stats import Levels, level
+from trueup.stats import Levels, level, vault_level
 from trueup.stats.streams import score_streams
 
 
@@ -62,6 +62,17 @@ def test_a_history_with_a_gap_is_refused():
         Levels(0.05).next([(1, False, False), (3, False, False)])
     with pytest.raises(ArgumentError, match="per"):
         Levels(0.05, per="month")  # type: ignore[arg-type]
+
+
+def test_a_vault_pays_for_every_transcript():
+    # the levels of all transcripts of k - 1 bits sum to at most alpha g_k
+    from math import comb
+
+    for k in (1, 2, 7):
+        total = sum(comb(k - 1, j) * vault_level(0.05, k, j) for j in range(k))
+        assert total <= 0.05 * Levels(0.05).share(k)
+    with pytest.raises(ArgumentError, match="passes < k"):
+        vault_level(0.05, 2, 2)
 
 
 def lives(levels_of, reps, challengers, seed, worse=0.01, n=2000):

@@ -11,6 +11,7 @@ from trueup.stats import (
     PinnedDetector,
     RandomFeatures,
     WitnessDetector,
+    embedding_shift,
     lag_correlation,
     median_distance,
 )
@@ -132,3 +133,20 @@ def test_lag_correlation():
     assert lag_correlation([3.0, 3.0, 3.0, 3.0]) == 0.0
     assert lag_correlation([1.0, 2.0]) == 0.0
     assert lag_correlation([1.0, -1.0] * 20) < -0.9
+
+
+def test_one_comparison_of_embeddings_keeps_its_level_and_finds_a_shift():
+    # 300 comparisons of 2 x 120 rows, seed 138: P(p <= .05) within two standard errors
+    rng = np.random.default_rng(138)
+
+    def p(shift, half=True):
+        a, b = rng.normal(size=(120, 5)), rng.normal(shift, size=(120, 5))
+        if not half:  # wrong: the rows that make the direction are ranked along it
+            a, b = np.tile(a[:60], (2, 1)), np.tile(b[:60], (2, 1))
+        return embedding_shift(a, b, rng, features=32).p
+
+    assert np.mean([p(0.0) <= 0.05 for _ in range(300)]) <= 0.05 + 0.025
+    assert np.mean([p(0.0, half=False) <= 0.05 for _ in range(60)]) > 0.15
+    assert np.mean([p(0.5) <= 0.05 for _ in range(30)]) > 0.9
+    with pytest.raises(ArgumentError, match="at least 8"):
+        embedding_shift(np.zeros((5, 2)), np.zeros((20, 2)), rng)

@@ -27,7 +27,7 @@ class Models:
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Predictor] = OrderedDict()
 
-    def get(self, candidate: str | None) -> Predictor:
+    def get(self, candidate: str | None, *, trust_code: bool = False) -> Predictor:
         """The predictor of a candidate; raises NotFound, StoreError or ModelError."""
         if candidate is None:
             raise NotFound(
@@ -36,21 +36,26 @@ class Models:
             )
         with self._lock:
             if candidate not in self._loaded:
-                self._loaded[candidate] = self._load(candidate)
+                self._loaded[candidate] = self._load(candidate, trust_code)
                 while len(self._loaded) > KEEP:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(candidate)
             return self._loaded[candidate]
 
-    def _load(self, candidate: str) -> Predictor:
+    def _load(self, candidate: str, trust_code: bool) -> Predictor:
         from trueup.models import load
 
-        ledger = self._source.get()
-        record = ledger.get(self._loop, "candidate", candidate)
-        if record is None:
-            raise NotFound(f"expected the candidate {candidate} in the loop {self._loop!r}: no such record")
-        if "model" not in record:
-            raise DataError(f"expected a model in the candidate {candidate}, got {sorted(record)}")
-        ref = Ref.from_json(record["model"])
-        ledger.artifacts.verify(ref)
-        return load(ledger.artifacts.path(ref))
+        with self._source.use() as ledger:
+            record = ledger.get(self._loop, "candidate", candidate)
+            if record is None:
+                raise NotFound(
+                    f"expected the candidate {candidate} in the loop {self._loop!r}: no such record"
+                )
+            if "model" not in record:
+                raise DataError(
+                    f"expected a model in the candidate {candidate}, got {sorted(record)}"
+                )
+            ref = Ref.from_json(record["model"])
+            ledger.artifacts.verify(ref)
+            folder = ledger.artifacts.path(ref)
+        return load(folder, trust_code=trust_code)

@@ -26,7 +26,7 @@ class View:
         self._source = source
         self._faults = faults
         self._lock = threading.Lock()
-        self._version: int | None = None
+        self._version: tuple[object, int] | None = None
 
     def refresh(self, us: int, *, force: bool = False) -> None:
         """Look whether the ledger changed, and read the state if it did. Never raises.
@@ -50,15 +50,15 @@ class View:
             self._lock.release()
 
     def _read(self, force: bool) -> None:
-        ledger = self._source.get()
-        version = ledger.version()
-        if version == self._version and not force:
-            return
-        generation, state = ledger.state(self._loop)
+        with self._source.use() as ledger:
+            version = ledger.version()
+            if (ledger, version) == self._version and not force:
+                return
+            generation, state = ledger.state(self._loop)
         if "routing" in state:
             if generation != self.routing.generation or not self.trusted or force:
                 self.routing = Routing.from_json(state["routing"], generation)
         else:
             self._faults.report("no_routing", "no champion yet: the state has no routing")
             self.routing = Routing(self.routing.champion, generation=generation)
-        self.trusted, self._version = True, version
+        self.trusted, self._version = True, (ledger, version)

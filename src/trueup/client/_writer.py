@@ -52,7 +52,8 @@ class _Base:
         try:
             batch = [*events, *self._signals(notices)] if notices else events
             if batch:
-                self._source.get().append(batch)
+                with self._source.use() as ledger:
+                    ledger.append(batch)
                 self._failing = False
         except BaseException:
             self._faults.give_back(notices)

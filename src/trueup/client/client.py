@@ -119,7 +119,7 @@ class Client:
             raise ArgumentError(f"expected keep as True or False, got {keep!r:.80}")
         _checked(choice)
         self._write(Event(
-            id=choice.id, loop=self.loop, kind="interaction", ts=self._moment(ts), unit=choice.unit,
+            id=choice.id, loop=self.loop, kind="interaction", ts=self._moment(ts), received=self._now(), unit=choice.unit,
             choice=choice.id, arm=choice.arm, candidate=choice.candidate,
             propensity=choice.propensity, generation=choice.generation, release=choice.release,
             input=text_of("input", input), output=None if output is None else text_of("output", output),
@@ -139,7 +139,7 @@ class Client:
         name_of("the outcome's name", outcome)
         try:
             event = outcome_event(
-                self.loop, choice_id, outcome, value, ts=self._moment(ts),
+                self.loop, choice_id, outcome, value, ts=self._moment(ts), received=self._now(),
                 key=None if key is None else name_of("the key", key),
             )
         except OverflowError:
@@ -155,7 +155,7 @@ class Client:
         """Write down that the unit saw the answer, where that is not when it was logged."""
         _checked(choice)
         self._write(Event(
-            id=choice.id, loop=self.loop, kind="exposure", ts=self._moment(ts), unit=choice.unit,
+            id=choice.id, loop=self.loop, kind="exposure", ts=self._moment(ts), received=self._now(), unit=choice.unit,
             choice=choice.id, arm=choice.arm, candidate=choice.candidate,
             propensity=choice.propensity, generation=choice.generation, release=choice.release,
         ))
@@ -164,12 +164,14 @@ class Client:
         """Write down something that the system has to say."""
         self._write(self._signal(name_of("the signal's name", name), facts))
 
-    def load(self, choice: Choice) -> Predictor:
+    def load(self, choice: Choice, *, trust_code: bool = False) -> Predictor:
         """The model of the chosen candidate; kept, so that only the first call of a candidate loads it.
+
+        `trust_code` allows models that are code (functions, commands), as a trusted loop makes them.
 
         Raises NotFound where there is no candidate, StoreError or ModelError where it cannot be read.
         """
-        return self._models.get(_checked(choice).candidate)
+        return self._models.get(_checked(choice).candidate, trust_code=trust_code)
 
     def refresh(self) -> None:
         """Read the routing state now, rather than within 10 ms of its change. Never raises."""
@@ -247,13 +249,16 @@ class Client:
             except DataError as error:
                 self._faults.report("context", error)
         return Event(
-            id=choice.id, loop=self.loop, kind="assignment", ts=us, unit=choice.unit, choice=choice.id,
+            id=choice.id, loop=self.loop, kind="assignment", ts=us, received=us, unit=choice.unit, choice=choice.id,
             arm=choice.arm, candidate=choice.candidate, propensity=choice.propensity,
             generation=choice.generation, release=choice.release, extra=extra,
         )
 
+    def _now(self) -> int:
+        return to_us(self._clock.now())
+
     def _moment(self, ts: datetime | int | None) -> int:
-        return to_us(self._clock.now()) if ts is None else moment_of(ts)
+        return self._now() if ts is None else moment_of(ts)
 
     def _write(self, event: Event) -> None:
         if not self._finalizer.alive:
@@ -295,15 +300,25 @@ def _shut(writer: Writer, source: Source) -> None:
 
 _CLIENTS: weakref.WeakSet[Client] = weakref.WeakSet()
 _OF_THE_PARENT: list[Any] = []
-"""Ledgers that a forked child must neither use nor close."""
+"""What a forked child inherited, and must neither use nor close."""
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    for client in list(_CLIENTS):
+        client._source.pause()
+
+
+def _in_parent() -> None:
+    for client in list(_CLIENTS):
+        client._source.resume()
+
+
+def _in_child() -> None:
     for client in list(_CLIENTS):
         _OF_THE_PARENT.append((client._source, client._writer))
-        client._finalizer.detach()
-        client._start()
+        if client._finalizer.detach() is not None:
+            client._start()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -109,7 +109,7 @@ def read_events(
     with closing(rows_of(path)) as read:
         for row in read:
             if not row.fault:
-                with suppress(DataError, RecursionError):
+                with suppress(DataError, UnicodeError, OverflowError, RecursionError):
                     yield make.events(row.data)
 
 

@@ -186,12 +186,12 @@ def _examples(
     items: Items, new: list[Prediction], champ: list[Prediction],
     scores: tuple[list[Measured], list[Measured]] | None, most: int,
 ) -> tuple[Example, ...]:
-    found = []
+    found, ids = [], items.ids
     for i, (a, b) in enumerate(zip(new, champ, strict=True)):
         if answer_key(a) == answer_key(b):
             continue
         x, y = (None, None) if scores is None else (_number(scores[0][i]), _number(scores[1][i]))
-        found.append(Example(items.ids[i], items.inputs[i], items.targets[i], _plain(a), _plain(b), x, y))
+        found.append(Example(ids[i], items.inputs[i], items.targets[i], _plain(a), _plain(b), x, y))
     found.sort(key=lambda one: ((one.challenger_score or 0.0) - (one.champion_score or 0.0), one.id))
     losses = found[: (most + 1) // 2]
     gains = found[len(losses) :][::-1][: most - len(losses)]

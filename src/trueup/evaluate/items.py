@@ -50,7 +50,8 @@ def gate_seed(digest: str, candidate: str) -> int:
 
 def order(items: Items, seed: int) -> NDArray[np.intp]:
     """The items in a random order fixed by seed, set and ids, whatever order they are stored in."""
-    by_id = np.asarray(sorted(range(len(items.ids)), key=lambda i: items.ids[i]), np.intp)
+    ids = items.ids
+    by_id = np.asarray(sorted(range(len(ids)), key=ids.__getitem__), np.intp)
     mixed = int(sha256(f"{items.digest}\0{seed}")[:16], 16)
     return by_id[np.random.default_rng(mixed).permutation(by_id.size)]
 

@@ -31,7 +31,9 @@ def label_key(item: Json) -> str | None:
 
 def label_set(item: Json) -> frozenset[str] | None:
     """The labels of an answer: one, or those of a list; None where it has none to give."""
-    if isinstance(item, Sequence) and not isinstance(item, str):
+    if isinstance(item, str):
+        return frozenset((item,))
+    if isinstance(item, list | tuple | Sequence):
         keys = [label_key(part) for part in item]
         return None if None in keys else frozenset(key for key in keys if key is not None)
     key = label_key(item)

@@ -7,6 +7,7 @@ labels are asked is a wrong one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -42,21 +43,14 @@ def labelled(
 def counts(answers: Sequence[Prediction], labels: Sequence[Json]) -> Counts:
     """For each label: rows where it is right and given, given only, right only."""
     kept, truths = labelled(answers, labels)
-    hit: dict[str, int] = {}
-    given: dict[str, int] = {}
-    right: dict[str, int] = {}
-    for answer, truth in zip(kept, truths, strict=True):
-        said = label_set(answer.value) or frozenset()
-        for label in said:
-            given[label] = given.get(label, 0) + 1
-        for label in truth:
-            right[label] = right.get(label, 0) + 1
-        for label in said & truth:
-            hit[label] = hit.get(label, 0) + 1
-    return {
-        label: (hit.get(label, 0), given.get(label, 0) - hit.get(label, 0), right.get(label, 0) - hit.get(label, 0))
-        for label in sorted(given.keys() | right.keys())
-    }
+    none: frozenset[str] = frozenset()
+    said = [label_set(answer.value) or none for answer in kept]
+    found: dict[str, list[int]] = {}
+    for (given, right), times in Counter(zip(said, truths, strict=True)).items():
+        for label in given | right:
+            place = 0 if label in given and label in right else 1 if label in given else 2
+            found.setdefault(label, [0, 0, 0])[place] += times
+    return {label: (row[0], row[1], row[2]) for label, row in sorted(found.items())}
 
 
 def _f1(found: tuple[int, int, int]) -> float:

@@ -263,4 +263,5 @@ def pairs_digest(
     def plain(score: Measured) -> float | str:
         return score.reason if isinstance(score, Unmeasured) else float(score)
 
-    return digest([[items.ids[i], plain(new[i]), plain(champ[i])] for i in row.tolist()])
+    ids = items.ids
+    return digest([[ids[i], plain(new[i]), plain(champ[i])] for i in row.tolist()])

@@ -117,7 +117,9 @@ def _short(sets: Sequence[Evaluation]) -> Iterator[str]:
                 yield f"{score.measure}: {score.challenger.why_not()}."
         worst = one.forgetting()
         if worst is not None:
-            yield f"Loses most on the cohort {worst.slice}: {worst.measure} {change_words(worst)}."
+            shown = worst.change is not None and (_good_way_up(worst)[2] or 0.0) < 0
+            words = "Loses most on" if shown else "No cohort is shown to have lost; the largest difference down is on"
+            yield f"{words} the cohort {worst.slice}: {worst.measure} {change_words(worst)}."
     yield METHOD
 
 

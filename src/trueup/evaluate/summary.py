@@ -18,6 +18,7 @@ from trueup.core.protocols import Measured, Unmeasured
 Z = 1.959963984540054  # normal, two-sided .05
 T19 = 2.093024054408263  # Student, 19 degrees of freedom, two-sided .05
 GROUPS = 20
+MOST_ROWS = 20_000
 UNMEASURED_LIMIT = 0.05
 
 
@@ -115,9 +116,10 @@ def jackknife(
 ) -> tuple[float, float] | None:
     """A 95 % interval of a metric of a whole set, from leaving out each of 20 random groups.
 
-    None where it cannot be had: fewer than 40 rows, or a part that cannot be measured.
+    None where it cannot be had: fewer than 40 rows, a part that cannot be measured, or more than
+    20,000 rows, where it would be slow and narrow.
     """
-    if n < 2 * GROUPS:
+    if not 2 * GROUPS <= n <= MOST_ROWS:
         return None
     order = np.random.default_rng(seed).permutation(n)
     whole = measure(np.arange(n))

@@ -46,7 +46,7 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     from trueup.train import run
 
     done = run(
-        TrainJob.from_json(data["job"]), context.ledger.artifacts, workdir=context.ledger.home / "work",
+        TrainJob.from_json(data["job"]), context.ledger.artifacts, workdir=context.ledger.home / "work", base=context.base,
         progress=lambda step, total, _: context.say("train", step, total),
     )
     return {

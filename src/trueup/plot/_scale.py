@@ -79,6 +79,8 @@ def write(number: float, unit: str = "", step: float | None = None) -> str:
         words = f"{number + 0.0:,.{decimals}f}" if decimals <= 6 and abs(number) < 1e9 else f"{number:.4g}"
     elif number and abs(number) < 1e-3:
         words = f"{number:.2g}"
+    elif abs(number) < 1 and number and unit != "%":
+        words = f"{number:.3f}"
     elif abs(number) >= 1000:
         words = f"{number:,.0f}"
     else:

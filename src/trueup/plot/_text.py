@@ -12,7 +12,7 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
-_AT_START = re.compile(r"^(\d*)([-+=#>.)])")
+_AT_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[=#>])|(?=[-+](?!\d)))(.)")
 _NARROW = frozenset("ijlftrI.,:;'`|!()[]{} -/\\")
 _WIDE = frozenset("mwMW@%&—…")
 ELLIPSIS = "…"

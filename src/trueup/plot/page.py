@@ -157,7 +157,7 @@ def _markdown(part: Part, files: dict[str, str]) -> str:
         return _markdown_table(part)
     name = _file_name(part.title, len(files))
     files[name] = part.svg
-    picture = f"![{escape_markdown(part.title)}]({name})\n\n{escape_markdown(part.desc)}"
+    picture = f"![{escape_markdown(part.title)}]({name})"
     return f"{picture}\n\n<details><summary>the numbers</summary>\n\n{_markdown_table(part.table)}\n\n</details>"
 
 

@@ -79,6 +79,8 @@ def prune(ledger: Ledger, loop: str, *, keep_days: float = 30.0, dry: bool = Fal
         if not dry:
             for folder in folders:
                 _remove(folder)
+            for rest in [*ledger.home.glob("artifacts/*/.*.pruned"), *ledger.home.glob("work/.*.pruned")]:
+                shutil.rmtree(rest)
     names = tuple(folder.relative_to(ledger.home).as_posix() for folder in folders)
     return Pruned(tuple(gone), names, size, kept, dry)
 

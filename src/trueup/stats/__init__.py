@@ -17,7 +17,7 @@ from trueup.stats.harm import HarmTest
 from trueup.stats.interleave import Interleaved, interleave
 from trueup.stats.intervals import Interval, mean_interval
 from trueup.stats.judged import AuditedTest, Powered, ppi_mean
-from trueup.stats.levels import Levels, level
+from trueup.stats.levels import Levels, level, vault_level
 from trueup.stats.linear import LinTS, LinUCB
 from trueup.stats.offpolicy import (
     Estimate,
@@ -34,6 +34,7 @@ from trueup.stats.pinned import PinnedDetector
 from trueup.stats.rank import BatchDetector, lag_correlation
 from trueup.stats.ratio import SampleRatio
 from trueup.stats.score import ScoreTest
+from trueup.stats.shift import Shift, embedding_shift
 from trueup.stats.winsor import Winsor
 from trueup.stats.witness import RandomFeatures, WitnessDetector, median_distance
 
@@ -65,12 +66,14 @@ __all__ = [
     "RandomFeatures",
     "SampleRatio",
     "ScoreTest",
+    "Shift",
     "Winsor",
     "WitnessDetector",
     "benjamini_hochberg",
     "carried",
     "dr",
     "e_bh",
+    "embedding_shift",
     "ess",
     "forecast",
     "forecast_ab",
@@ -87,4 +90,5 @@ __all__ = [
     "ppi_mean",
     "snips",
     "upper_limit",
+    "vault_level",
 ]

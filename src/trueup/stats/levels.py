@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class Levels:
             if s > 1.0:
                 return float(k**-s) / _zeta(s)
         elif (equal := _EQUAL.match(self.g)) and int(equal.group(1)) > 0:
-            return 1.0 / int(equal.group(1)) if k <= int(equal.group(1)) else 0.0
+            tests = int(equal.group(1))
+            return math.nextafter(1.0 / tests, 0.0) if k <= tests else 0.0
         raise ArgumentError(
             f"expected g to be 'k^-s' with s > 1, or '1/n', got {self.g!r}; "
             "write for example 'k^-1.2' or '1/52'"
@@ -134,3 +136,31 @@ def level(alpha: float, k: int, run: int = 0, g: str = "k^-1.2") -> float:
     if run >= _check.count("k", k):
         raise ArgumentError(f"expected run < k, got run={run!r}, k={k!r}; count the promotions")
     return sum(levels.table(range(k - run, k + 1)).values())
+
+
+def vault_level(alpha: float, k: int, passes: int) -> float:
+    """The level of challenger k on a golden set whose items nobody sees: only the pass bit leaves.
+
+    Null: challenger k is worse.
+
+    Guarantee: ``P(a worse challenger ever passes) <= alpha``, although the items are reused.
+
+    Conditions: champion and challengers depend on the set through the earlier pass bits only;
+    item-level results shown to anyone void it. There is no fallback here: a promotion passes
+    nothing on.
+
+    ``alpha g_k h_j / C(k-1, j)`` after j passes, ``h_j = 2^-(j+1)``: the union over all
+    transcripts of k-1 bits with j passes.
+
+    Parameters:
+        alpha: in (0, 1); k: number of this challenger, from 1; passes: j, from 0 to k - 1.
+
+    >>> vault_level(0.05, k=1, passes=0), vault_level(0.05, k=5, passes=1) < 0.0002
+    (0.0044710062425028675, True)
+
+    Source: Dwork et al., "The reusable holdout", Science (2015); a union bound.
+    """
+    k, j = _check.count("k", k), _check.count("passes", passes, 0)
+    if j >= k:
+        raise ArgumentError(f"expected passes < k, got {passes!r} and k={k!r}; count them again")
+    return alpha * Levels(alpha).share(k) * 2.0 ** -(j + 1) / math.comb(k - 1, j)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ class Sealing:
                 self.after_step("entered")
                 self._take_away()
                 rows, files, at = rows + table.num_rows, files + len(made), upto
-            self._writer.checkpoint()
+            with suppress(StoreError):  # tidying only: the next commit tries again
+                self._writer.checkpoint()
             return Sealed(rows, files, at)
 
     def _write(self, table: pa.Table) -> list[tuple[Any, ...]]:

@@ -33,7 +33,7 @@ def parse(text: str, path: str = "<sql>") -> dict[str, str]:
     for name, body in zip(rest[::2], rest[1::2], strict=True):
         lines = body.strip().splitlines()
         comment = [line for line in lines if line.startswith("--")]
-        statement = "\n".join(line for line in lines if not line.startswith("--")).strip().rstrip(";")
+        statement = "\n".join(line for line in lines if not line.startswith("--")).strip().rstrip(";").rstrip()
         if name in found:
             raise DefinitionError(f"expected each name once, got {name!r} twice in {path}")
         if not comment or not statement:

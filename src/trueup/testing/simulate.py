@@ -79,6 +79,7 @@ def simulate(
             made.decisions.extend(found)
             if after is not None:
                 after(ledger, found)
+            client.refresh()
             if clock.now() >= until:
                 return made
             next_tick = min(clock.now() + every, until)

@@ -2,10 +2,9 @@
 """Watching a training from outside: its time, its memory, its words, and its end.
 
 Memory is the resident memory of the process and all its descendants, read every 50 ms. RLIMIT_AS
-was not chosen: BLAS, Arrow and XGBoost reserve far more addresses than they use (about 1 GB before
-the first row, more with each thread), a limit on addresses ends in a crash in C as often as in a
-MemoryError, and it counts each process alone, so that children escape it. The price is that a
-spike shorter than 50 ms is not seen.
+was not chosen: BLAS, Arrow and XGBoost reserve far more addresses than they use (a training process
+was seen with 1.7 GB of addresses at 0.28 GB resident), and it counts each process alone, so that
+children escape it. The price is that a spike shorter than 50 ms is not seen.
 """
 
 from __future__ import annotations

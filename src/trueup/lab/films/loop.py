@@ -25,7 +25,7 @@ loop = Loop(
     outcomes=[genre],
     look=Cron("0 0 * * 1"),                               # every Monday: ask whether to train
     when=[                                                # any of these: train
-        Falls(Accuracy(), below=0.85),
+        Falls(Accuracy(), below=0.80),
         Rows(20_000),
     ],
     unless=[NothingNew()],                                # any of these: do not, and say so

@@ -37,7 +37,7 @@ class Year:
     def __init__(self, home: Path, world: World, *, progress: Progress | None = None) -> None:
         self.home, self.world = home, world
         self.loop = write_home(home, world)
-        self.clock = ManualClock(START)
+        self.clock = ManualClock(START - DAY)
         self.audience = Audience(world)
         self.ledger = Ledger.open(home, clock=self.clock)
         self.ledger.append(self.audience.history(self.loop.name))

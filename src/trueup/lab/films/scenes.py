@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scenes of the year: each tells what the ledger's Decisions say, and holds them to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from trueup.core.clock import from_us
+from trueup.core.decisions import Decision
+from trueup.curate import CapPerUnit
+from trueup.data import Funnel
+from trueup.lab.films.audience import FLOODER
+from trueup.lab.films.harm import units_to_see
+from trueup.lab.films.tell import Teller
+from trueup.lab.films.world import START, YEAR
+from trueup.lab.films.year import Year
+from trueup.loop import request, run
+
+NO_CAP = "without-cap"
+
+
+def month(number: int) -> datetime:
+    """The first moment of a month of the year; 13 is the year's end."""
+    return datetime(YEAR + (number - 1) // 12, (number - 1) % 12 + 1, 1, tzinfo=START.tzinfo)
+
+
+def pick(made: Sequence[Decision], kind: str, verdict: str | None = None) -> list[Decision]:
+    return [one for one in made if one.kind == kind and verdict in (None, one.verdict)]
+
+
+def day(decision: Decision) -> str:
+    at = from_us(decision.at)
+    return f"{at:%b} {at.day}"
+
+
+# -- what Decisions say ---------------------------------------------------------------------------
+
+
+def reasons(decision: Decision) -> list[str]:
+    """Each trigger of a look, with its evidence against its line."""
+    found = decision.evidence["result"]
+    return [
+        f"{'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"
+        for kind in ("when", "unless") for part in found[kind]
+    ]
+
+
+def gates(decision: Decision) -> list[str]:
+    return [
+        f"{'passed' if gate['passed'] else 'FAILED'}: {gate['reason']}"
+        for gate in decision.evidence["gates"]
+    ]
+
+
+def funnel(decision: Decision) -> Funnel:
+    return Funnel.from_json(decision.evidence["funnel"])
+
+
+def rested(teller: Teller, made: Sequence[Decision], when: str) -> None:
+    """A time in which the loop looked, did not train, and said why."""
+    looks = pick(made, "look")
+    teller.say(f"It looked {len(looks)} times and rested each time. On {day(looks[-1])}, in its own words:")
+    teller.items(reasons(looks[-1]))
+    teller.expect(
+        bool(looks) and all(look.verdict == "REST" for look in looks) and len(looks) == len(made),
+        f"{when}: {len(looks)} looks, nothing trained and nothing released, each with its reasons",
+    )
+
+
+def released(teller: Teller, made: Sequence[Decision]) -> Decision | None:
+    """A release from its first look to its end; the Decision that ended it."""
+    start = next(iter(pick(made, "start")), None)
+    if start is None:
+        return None
+    teller.say(f"{day(start)}  release of {start.subject}: {start.reason}")
+    steps = [
+        one for one in made
+        if one.subject == start.subject and one.generation > start.generation
+        and one.kind in ("stage", "step", "approve", "promote", "refuse", "rollback", "invalid")
+    ]
+    for one in steps:
+        if not one.reason.startswith("approved by"):
+            who = f" by {one.actor}" if one.kind == "approve" else ""
+            teller.say(f"{day(one)}  {one.verdict}{who}: {one.reason}", indent=2)
+    return steps[-1] if steps else None
+
+
+def trained(teller: Teller, made: Sequence[Decision]) -> Decision | None:
+    """From the look that fired to the candidate that passed its gates."""
+    look = next(iter(pick(made, "look", "TRAIN")), None)
+    if look is None:
+        return None
+    teller.say(f"{day(look)}  TRAIN: {look.reason}")
+    found = [
+        one for kind in ("candidate", "stop") for one in pick(made, kind)
+        if one.generation > look.generation
+    ]
+    if found and "funnel" in found[0].evidence:
+        teller.say("its Snapshot:", indent=2)
+        teller.items(funnel(found[0]).lines())
+    if found and "gates" in found[0].evidence:
+        teller.say(f"the gates for {found[0].subject or 'its candidate'}:", indent=2)
+        teller.items(gates(found[0]))
+    return found[0] if found else None
+
+
+def proven(made: Sequence[Decision]) -> dict[str, Any]:
+    """The shadow's result in the Decision that passed it."""
+    for one in pick(made, "stage", "PASS"):
+        if one.evidence.get("method") == "shadow":
+            return dict(one.evidence["result"])
+    return {}
+
+
+# -- the scenes -----------------------------------------------------------------------------------
+
+
+def the_world(teller: Teller, year: Year) -> None:
+    loop, world = year.loop, year.world
+    teller.say(
+        f"{world.units:,} people a month ask for a film's genre, given its description and its star. The "
+        "catalogue's editors file about a quarter of those films some days later, whatever was answered."
+    )
+    items = len(next(iter(loop.golden())).load())
+    promise = loop.risk.wrong_promotion
+    teller.say(
+        f"{items:,} films of {YEAR - 1} are the golden set. The promise: at most {promise:.0%} that a worse "
+        f"model is ever promoted; at most {loop.false_alarms_per_year:g} false alarm a year."
+    )
+    first = next(iter(pick(year.decisions, "install", "PROMOTE")), None)
+    problems = [str(problem) for problem in loop.check() if problem.severe]
+    teller.expect(not problems, "the loop's check finds nothing that cannot work" + "".join(problems))
+    if first is not None:
+        teller.items(gates(first))
+    teller.expect(first is not None, f"first champion trained on history: {first.subject if first else 'none'}")
+
+
+def nothing_moved(teller: Teller, year: Year) -> None:
+    made = year.until(month(2))
+    rested(teller, made, "January")
+
+
+def new_wave(teller: Teller, year: Year) -> None:
+    made = year.until(month(4))
+    teller.say(f"From February on half of the films are told in new words ({example(year)}).")
+    candidate = trained(teller, made)
+    end = released(teller, made)
+    fired = pick(made, "look", "TRAIN")
+    falls = [part for look in fired for part in look.evidence["result"]["when"] if part["holds"]]
+    evidence = falls[0]["evidence"] if falls else {}
+    teller.expect(
+        len(fired) == 1 and [part["part"] for part in falls] == ["falls"],
+        f"Falls fired once: {evidence.get('recent', 1):.3f} against a floor of {evidence.get('floor', 0):g}, "
+        f"at most {evidence.get('false_alarms_per_year', 0):g} false alarm a year",
+    )
+    teller.expect(candidate is not None and candidate.verdict == "PASS", "its candidate passed the golden gates")
+    shown = proven(made)
+    teller.expect(
+        bool(shown) and shown["new"] > shown["old"],
+        f"in shadow it was right on {shown.get('new', 0):.3f} of {shown.get('n', 0)} labelled units, the "
+        f"champion on {shown.get('old', 0):.3f}",
+    )
+    _promoted(teller, made, end)
+    teller.account.scenes[-1].facts.update(
+        shadow={name: shown.get(name) for name in ("n", "new", "old", "wealth", "disagreement")}
+    )
+
+
+def _promoted(teller: Teller, made: Sequence[Decision], end: Decision | None) -> None:
+    approved = pick(made, "approve")
+    teller.expect(
+        end is not None and end.kind == "promote" and len(approved) == 1,
+        f"promoted on {day(end) if end else '-'}, approved by {approved[0].actor if approved else 'nobody'}",
+    )
+
+
+def example(year: Year) -> str:
+    """Some words of the new wave that were asked about in February."""
+    from trueup.lab.films.words import WAVE
+
+    new = [word for words in WAVE.values() for word in words.split()]
+    seen = " ".join(film.input["description"] for film in year.world.films(40, month(2).date(), "asked"))
+    return ", ".join([word for word in new if word in seen.split()][:4])
+
+
+def flooded(teller: Teller, year: Year) -> None:
+    """The month of the flood, with the cap on the demo's ledger, and without it on a copy."""
+    other: list[Decision] = []
+
+    def before() -> None:
+        if not other and year.loop.plan(year.ledger).trains:
+            other.extend(_without_cap(year))
+
+    made = year.until(month(6), before)
+    world = year.world
+    teller.say(
+        f"In six days of April one account, {FLOODER}, sends films of {world.flood_from} and files each of "
+        f"them under {world.flood_to}: half as many rows as the editors file in a month."
+    )
+    teller.say("With CapPerUnit(0.01) in the recipe:", "bold")
+    candidate = trained(teller, made)
+    end = released(teller, made)
+    dropped = funnel(candidate).dropped("cap_per_unit") if candidate else 0
+    rows = next((s for s in funnel(candidate).steps if s.name == "window"), None) if candidate else None
+    of = rows.rows_out if rows else 1
+    teller.expect(
+        dropped > of / 4, f"the cap dropped {dropped:,} of {of:,} rows ({dropped / of:.0%}), all of one unit"
+    )
+    teller.expect(
+        candidate is not None and candidate.verdict == "PASS", "what was left was learned: the gates passed"
+    )
+    _promoted(teller, made, end)
+    teller.say(f"The same look on a copy of the ledger ({NO_CAP}), with the cap taken out of the recipe:", "bold")
+    refused = trained(teller, other)
+    failed = _failed_slices(refused)
+    teller.expect(
+        refused is not None and refused.kind == "stop" and ("genre", world.flood_from) in failed,
+        "refused by the gate on a slice: " + (", ".join(f"{by} {name}" for by, name in failed if by) or "none"),
+    )
+    teller.account.scenes[-1].facts.update(
+        dropped=dropped, of=of, refused=refused.id if refused else None,
+        failed=[list(part) for part in failed],
+    )
+
+
+def _without_cap(year: Year) -> list[Decision]:
+    """What the loop would decide now without the cap: run on a copy of the ledger."""
+    recipe = year.loop.recipe
+    steps = tuple(step for step in recipe.curate if not isinstance(step, CapPerUnit))
+    loop = replace(year.loop, recipe=replace(recipe, curate=steps))
+    with closing(year.copy(year.home / NO_CAP)) as ledger:
+        return run(loop, ledger, base=year.home)
+
+
+def _failed_slices(refused: Decision | None) -> list[tuple[str, str]]:
+    if refused is None:
+        return []
+    parts: Iterator[dict[str, Any]] = (
+        part for gate in refused.evidence.get("gates", ()) for part in gate["evidence"].get("parts", ())
+    )
+    return [(part["by"], part["slice"]) for part in parts if not part["passed"]]
+
+
+def quiet_summer(teller: Teller, year: Year) -> None:
+    made = year.until(month(9))
+    rested(teller, made, "June to August")
+
+
+def harmful(teller: Teller, year: Year) -> None:
+    teller.say(
+        "The platform team brings a new serving process, and asks for a fresh model for it. The model is "
+        "good. The process fails half of what users send it, and is slow with the rest."
+    )
+    request(year.ledger, year.loop.name, "the platform team")
+    made = year.until(month(10))
+    candidate = trained(teller, made)
+    end = released(teller, made)
+    teller.expect(
+        candidate is not None and candidate.verdict == "PASS" and bool(proven(made)),
+        "it passed the golden gates and the shadow: nothing is wrong with its answers",
+    )
+    rolled = end is not None and end.kind == "rollback"
+    teller.expect(
+        rolled and end is not None and end.evidence.get("method") == "canary",
+        "the canary rolled it back by itself, and the champion serves everybody again",
+    )
+    if rolled and end is not None:
+        _how_fast(teller, end)
+
+
+def _how_fast(teller: Teller, end: Decision) -> None:
+    result, parameters = end.evidence["result"], end.evidence["parameters"]
+    usual = units_to_see(parameters)
+    alone = units_to_see({**parameters, "p95": None})
+    crossed = [
+        f"{name} at {'failing unit' if name == 'count' else 'unit'} {result[name]['crossed_at']}"
+        for name in ("count", "burden", "latency") if result[name]["crossed_at"] is not None
+    ]
+    teller.say(
+        f"By that look {result['units']} units of the slice had matured; lines crossed: {', '.join(crossed)}. "
+        f"Over 201 repetitions the median is {usual:.0f} units (by failures alone {alone:.0f}); twice a day "
+        "the loop looked here.", indent=2,
+    )
+    teller.account.scenes[-1].facts.update(units=result["units"], median=usual, median_failures=alone)
+
+
+def to_the_end(teller: Teller, year: Year) -> None:
+    champion = year.ledger.state(year.loop.name)[1]["champion"]
+    made = year.until(month(13))
+    rested(teller, made, "October to December")
+    after = year.ledger.state(year.loop.name)[1]
+    teller.expect(
+        after["champion"] == champion and after["routing"]["challenger"] is None,
+        f"the year ends with {champion}, the champion of spring, serving everybody",
+    )
+
+
+SCENES = (
+    ("0  The world and its first champion", the_world),
+    ("1  January: nothing moved", nothing_moved),
+    ("2  February: a new wave of films", new_wave),
+    ("3  April: a flood from one account", flooded),
+    ("   Summer", quiet_summer),
+    ("4  September: good in the lab, harmful live", harmful),
+    ("5  Autumn: to the end of the year", to_the_end),
+)
