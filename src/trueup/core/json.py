@@ -18,7 +18,7 @@ def dumps(data: Any) -> str:
     """Canonical JSON: sorted keys, no spaces, no NaN, text as it is."""
     try:
         return _ENCODER.encode(data)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"expected a value that JSON can hold, got {data!r:.200}: {error}") from error
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,9 @@ class Context:
 
     def predictor(self, ident: str) -> Predictor:
         """The model of a candidate, loaded once."""
-        from trueup.models import load
-
         if ident not in self._predictors:
             found = candidate(self.ledger, self.loop.name, ident)
-            self._predictors[ident] = load(self.ledger.artifacts.path(found.model), trust_code=True)
+            self._predictors[ident] = _loaded(self.ledger.artifacts.path(found.model))
         return self._predictors[ident]
 
     def terms(self) -> Terms:
@@ -57,6 +56,14 @@ class Context:
     def pin(self) -> None:
         """Record the definition, so that what was decided under it can be explained later."""
         self.ledger.put(self.loop.name, "loop", self.digest, {"json": self.loop.to_json(self.base)})
+
+
+@lru_cache(maxsize=4)
+def _loaded(folder: Path) -> Predictor:
+    """A model of the artifacts, whose path is its digest: kept from one run to the next."""
+    from trueup.models import load
+
+    return load(folder, trust_code=True)
 
 
 def pinned(ledger: Ledger, name: str, digest: str, base: Path | None = None) -> Loop:

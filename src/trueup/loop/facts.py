@@ -57,7 +57,7 @@ class LedgerFacts:
         if not rows:
             return [], []
         scores = scorer.score(
-            [loads(row["input"]) for row in rows],
+            _Parsed([row["input"] for row in rows]),
             [Prediction(loads(row["output"])) for row in rows],
             [loads(row["label"]) for row in rows],
         )
@@ -81,3 +81,18 @@ class LedgerFacts:
         since = self._state.since
         latest = max((moment for moment in (at, since) if moment is not None), default=None)
         return None if latest is None else from_us(latest)
+
+
+class _Parsed(Sequence[Any]):
+    """JSON texts, parsed when they are asked for: few scorers read the inputs."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [loads(text) for text in self._texts[at]]
+        return loads(self._texts[at])

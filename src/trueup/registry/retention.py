@@ -17,7 +17,7 @@ from trueup.registry.candidates import Candidate, aliases, candidates
 from trueup.registry.history import served
 
 if TYPE_CHECKING:
-    from trueup.store import Ledger
+    from trueup.store import Ailment, Ledger
 
 KIND = "pruned"
 DAY_US = 86_400_000_000
@@ -135,3 +135,13 @@ def _remove(folder: Path) -> None:
     folder.rename(aside)
     shutil.rmtree(aside)
 
+
+def ailments(ledger: Ledger, *, deep: bool = True) -> list[Ailment]:
+    """What is wrong with a home, but for the models that were thrown away on purpose."""
+    away = {
+        record["model"]["uri"] for loop in ledger.loops() for record in ledger.records(loop, KIND)
+    }
+    return [
+        one for one in ledger.doctor(deep=deep)
+        if one.code != "missing-artifact" or one.message.split(" ", 1)[0] not in away
+    ]

@@ -177,18 +177,17 @@ class MeanDetector:
     def update(self, x: ArrayLike, years: float) -> None:
         """Take one value in [0, 1] (one for each stream) and the years since the last step."""
         x = np.asarray(x, dtype=np.float64)
-        if not ((x >= 0.0) & (x <= 1.0)).all():
-            raise ArgumentError(
-                f"expected values in [0, 1], got {x!r}; scale the metric to its declared bounds"
-            )
+        _check_values(x)
         self._alarm.step(1.0 + self._bets * (x[..., None] - self.mean), years)
 
     def run(self, xs: ArrayLike, years: ArrayLike) -> Self:
         """Take a sequence of values; `years` is one number or one for each step."""
         xs = np.asarray(xs, dtype=np.float64)
         steps = np.broadcast_to(np.asarray(years, dtype=np.float64), xs.shape[:1])
-        for x, w in zip(xs, steps.tolist(), strict=True):
-            self.update(x, w)
+        _check_values(xs)
+        evalues = 1.0 + self._bets * (xs[..., None] - self.mean)
+        for each, w in zip(evalues, steps.tolist(), strict=True):
+            self._alarm.step(each, w)
         return self
 
     @property
@@ -233,6 +232,13 @@ class MeanDetector:
         )
         detector._alarm = Alarm.from_state(inner)
         return detector
+
+
+def _check_values(x: Floats) -> None:
+    if not ((x >= 0.0) & (x <= 1.0)).all():
+        raise ArgumentError(
+            f"expected values in [0, 1], got {x!r}; scale the metric to its declared bounds"
+        )
 
 
 def upper_limit(k: float, n: int, confidence: float = 0.95) -> float:

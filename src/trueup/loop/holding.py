@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A first look at a file of one's own: what it is about, and rows held out to judge candidates."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping as Names
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from trueup.core.errors import DataError
+from trueup.core.json import Json, dumps, loads
+from trueup.core.task import Outcome, Task
+
+if TYPE_CHECKING:
+    from trueup.data import GoldenItems, GoldenSet, Mapping, Profile
+
+SHARE, MOST, LEAST = 0.2, 600, 20
+CLASS_ITEMS = 56  # of a class, from which its slice can be tested at a margin of .10 and level .05
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a file seems to be about: its columns, the task, and golden items out of it.
+
+    `rows` counts its labelled rows; `usual` is the commonest answer, `floor` its score on the
+    items, rounded down; `sliced` says whether two classes or more are large enough to be slices.
+    """
+
+    profile: Profile
+    task: Task
+    label: str
+    mapping: Mapping
+    rows: int
+    items: tuple[dict[str, Any], ...]
+    usual: Json
+    floor: float
+    sliced: bool
+
+    def set_of(self, path: Path) -> GoldenSet:
+        """The golden set's definition, with the items at `path`."""
+        from trueup.data import GoldenSet
+
+        return GoldenSet("core", path, slices=("class",) if self.sliced else ())
+
+    def golden(self) -> GoldenItems:
+        """The items as gates see them, before they are written."""
+        return self._golden
+
+    @cached_property
+    def _golden(self) -> GoldenItems:
+        from trueup.data.golden import checked_item, golden_items
+
+        slices = ("class",) if self.sliced else ()
+        return golden_items("core", [checked_item(item) for item in self.items], slices, "core.jsonl")
+
+
+def hold_out(data: Path, loop: str, *, seed: int = 0) -> Held:
+    """Profile a file, read it as an import would, and draw golden items from it with a seed.
+
+    Raises DataError where there is no column of labels, one class only, or too few rows.
+    """
+    from trueup.data import profile, propose_mapping
+
+    seen = profile(data)
+    if seen.label is None or seen.answers not in ("label", "labels"):
+        found = "no column with few different values" if seen.label is None else f"{seen.label} ({seen.answers})"
+        raise DataError(
+            f"expected a column of labels in {data.name}, got {found}",
+            cure="call the column of right answers 'label'",
+        )
+    answers = cast(Literal["label", "labels"], seen.answers)
+    columns = {column.name for column in seen.columns}
+    task = Task("input" if "input" in columns else _free("features", columns), "prediction", seen.unit or "row", answers)
+    label = Outcome.of_input(seen.label)
+    mapping = propose_mapping(data, task, [label])
+    if isinstance(mapping.input, str):
+        task = Task(mapping.input, task.output, task.unit, answers)
+        mapping = propose_mapping(data, task, [label])
+    if seen.label not in mapping.outcomes:
+        raise DataError(f"expected {seen.label} as the label in {data.name}, but the task claims that column")
+    rows = _rows(data, loop, mapping, task, label)
+    if len(rows) < 5 * LEAST:
+        raise DataError(f"expected at least {5 * LEAST} labelled rows that differ in {data.name}, got {len(rows)}")
+    usual = Counter(rows.values()).most_common(2)
+    if len(usual) < 2:
+        raise DataError(f"expected at least two classes in {data.name}, got only {usual[0][0]:.80}")
+    items, sliced = _draw(rows, seed, answers)
+    floor = _score(items, loads(usual[0][0]), answers)
+    return Held(seen, task, seen.label, mapping, len(rows), items, loads(usual[0][0]), floor, sliced)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _rows(data: Path, loop: str, mapping: Mapping, task: Task, label: Outcome) -> dict[str, str]:
+    """Input to label as canonical JSON; an input that came with two labels is no golden item."""
+    from trueup.data import read_events
+
+    found: dict[str, str] = {}
+    torn: set[str] = set()
+    for fact, outcomes in read_events(data, loop, mapping, task=task, outcomes=[label], now_us=0):
+        if not outcomes or not fact.keep:
+            continue
+        given, said = str(fact.input), str(outcomes[0].output)
+        if found.setdefault(given, said) != said:
+            torn.add(given)
+    return {given: said for given, said in found.items() if given not in torn}
+
+
+def _draw(rows: Names[str, str], seed: int, answers: str) -> tuple[tuple[dict[str, Any], ...], bool]:
+    size = max(LEAST, min(MOST, int(SHARE * len(rows))))
+    chosen = sorted(random.Random(seed).sample(sorted(rows), size))
+    sizes = Counter(rows[given] for given in chosen)
+    sliced = answers == "label" and sum(n >= CLASS_ITEMS for n in sizes.values()) >= 2
+    items = []
+    for given in chosen:
+        item: dict[str, Any] = {"input": loads(given), "target": loads(rows[given])}
+        if sliced:
+            target = item["target"]
+            item["class"] = target if isinstance(target, str) else dumps(target)
+        items.append(item)
+    return tuple(items), sliced
+
+
+def _score(items: tuple[dict[str, Any], ...], usual: Json, answers: str) -> float:
+    """The mean score of the commonest answer on the items, rounded down to two digits."""
+    from trueup.core.protocols import Prediction, Unmeasured
+    from trueup.evaluate import F1, Accuracy
+
+    scorer = F1() if answers == "labels" else Accuracy()
+    scores = scorer.score(
+        [item["input"] for item in items], [Prediction(usual)] * len(items), [item["target"] for item in items]
+    )
+    known = [score for score in scores if not isinstance(score, Unmeasured)]
+    return int(100 * sum(known) / max(1, len(known))) / 100
