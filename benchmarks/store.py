@@ -258,7 +258,7 @@ def peer_join(home: Path, ledger: Ledger, window: tuple[int, int]) -> tuple[floa
     peer.execute("COMMIT")
     peer.execute("CREATE INDEX by_time ON event (kind, ts)")
     peer.execute("CREATE INDEX by_choice ON event (choice, name) WHERE kind = 'outcome'")
-    columns = ("seq id ts received unit arm candidate propensity generation release input output error seconds keep").split()
+    columns = ["seq", "id", "ts", "received", "unit", "arm", "candidate", "propensity", "generation", "release", "input", "output", "error", "seconds", "keep"]
 
     def ask() -> Any:
         rows = peer.execute(

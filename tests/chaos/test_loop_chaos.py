@@ -28,7 +28,19 @@ from trueup.data import Recipe
 from trueup.evaluate import Accuracy
 from trueup.loop import Loop, run, why
 from trueup.models import ConstantModel
-from trueup.release import Approval, Canary, Full, Risk, Shadow, approve, pause, read, reject, resume, rollback
+from trueup.release import (
+    Approval,
+    Canary,
+    Full,
+    Risk,
+    Shadow,
+    approve,
+    pause,
+    read,
+    reject,
+    resume,
+    rollback,
+)
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.testing.toys import KINDS, sentence
@@ -236,6 +248,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_decided_twice(tmp_path: Pat
         for one in decisions:
             if one.kind in ("promote", "rollback", "refuse") and one.evidence.get("method"):
                 assert why(ledger, one.id).matches is True, why(ledger, one.id).lines
+    print(*[d.reason for d in decisions if d.kind == "invalid"], sep="\n")
     print(json.dumps({"kills": done, "acknowledged": len(said), "decisions": dict(kinds)}))
     assert sum(done.values()) == KILLS
     assert kinds["candidate"] >= 3, "the storm left the loop no time to work: it proves nothing"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from trueup.core.task import Outcome, Task
 from trueup.curate import CapPerUnit, Deduplicate
 from trueup.data import GoldenSet, Recipe
 from trueup.evaluate import Accuracy, AtLeast, NoWorse
@@ -19,14 +20,13 @@ from trueup.release import Approval, Canary, Full, Shadow
 from trueup.testing import toy_rows
 from trueup.train import Sklearn
 from trueup.triggers import Cron, Falls, NothingNew
-from trueup.core.task import Outcome, Task
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KIND = Outcome.of_input("kind", within=DAY)
 
 
-@pytest.fixture()
+@pytest.fixture
 def golden(tmp_path: Path) -> GoldenSet:
     path = tmp_path / "golden.jsonl"
     items = [
@@ -39,7 +39,7 @@ def golden(tmp_path: Path) -> GoldenSet:
     return GoldenSet("core", path, slices=("vocabulary",))
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_loop(golden: GoldenSet) -> Callable[..., Loop]:
     def make(**changes: Any) -> Loop:
         parts: dict[str, Any] = {

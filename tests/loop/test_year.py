@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trueup.core.decisions import Decision
@@ -13,8 +13,6 @@ from trueup.registry import reigns
 from trueup.release import approve, read
 from trueup.store import Ledger
 from trueup.testing import ToyTraffic, simulate, toy_history, toy_rows
-
-from datetime import UTC, datetime
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)

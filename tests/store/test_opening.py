@@ -15,7 +15,15 @@ import pytest
 
 from trueup.core import Event, SystemClock
 from trueup.core.errors import (
-    Busy, DefinitionError, ForeignLedger, NetworkFileSystem, NewerLedger, NotFound, StoreError, StoreFull, TrueupError,
+    Busy,
+    DefinitionError,
+    ForeignLedger,
+    NetworkFileSystem,
+    NewerLedger,
+    NotFound,
+    StoreError,
+    StoreFull,
+    TrueupError,
 )  # fmt: skip
 from trueup.store import Ledger, _database, sql
 from trueup.store._mounts import file_system, refuse_network

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -107,7 +108,7 @@ def _plain_words(name: str) -> dict[str, str]:
 def _shared(name: str, label: str, answers: str, data: str) -> dict[str, str]:
     return {
         "title": name.replace("-", " ").capitalize(), "name": _quoted(name), "label": _quoted(label),
-        "answers": answers, "data": data, "held_out": "",
+        "answers": answers, "data": shlex.quote(data), "held_out": "", "written": "",
     }
 
 
@@ -125,8 +126,8 @@ def _words(name: str, data: Path, held: Held) -> tuple[dict[str, str], list[str]
     origin = f" from {data.name} ({held.rows:,} rows)"
     usual = _json(held.usual)
     words = {
-        **_shared(name, held.label, ', answers="labels"' if several else "", str(data)),
-        "origin": origin, "golden": _golden(held), "features": features,
+        **_shared(name, held.label, ', answers="labels"' if several else "", str(data.resolve())),
+        "origin": origin, "written": f"; `trueup init` wrote it{origin}", "golden": _golden(held), "features": features,
         "left_out": f"\n# Left out: {', '.join(left)}." if left else "",
         "input": _quoted(held.task.input), "output": _quoted(held.task.output), "unit": _quoted(held.task.unit),
         "champion": f"\n    champion=ConstantModel({usual}),  # the commonest answer: the line to beat",
@@ -175,8 +176,11 @@ def _features(seen: Profile, inputs: str | Sequence[str]) -> tuple[str, list[str
             left.append(f"{name} ({column.type})")
     if not any(parts.values()):
         raise DataError(f"expected columns to learn from, got {', '.join(left) or 'none'}")
-    said = ", ".join(f"{kind}={_tuple(names)}" for kind, names in parts.items() if names)
-    return f"Features({said})", left, bool(parts["text"])
+    said = [f"{kind}={_tuple(names)}" for kind, names in parts.items() if names]
+    line = f"Features({', '.join(said)})"
+    if len(line) > 85:
+        line = "Features(\n" + "".join(f"    {part},\n" for part in said) + ")"
+    return line, left, bool(parts["text"])
 
 
 def _golden(held: Held) -> str:

@@ -13,7 +13,7 @@ from trueup.core.clock import to_us
 from trueup.core.errors import ArgumentError, NotFound
 from trueup.core.json import digest
 from trueup.core.references import Ref
-from trueup.registry.candidates import Candidate, aliases, candidates
+from trueup.registry.candidates import aliases, candidates
 from trueup.registry.history import served
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 6: the staged way into production: shadow, canary, approval, full; its verdicts and levels."""
 
-from trueup.release.advance import advance, end, waits
+from trueup.release.advance import advance, end
 from trueup.release.approval import Approval
 from trueup.release.canary import Canary
 from trueup.release.full import Full
@@ -39,6 +39,5 @@ __all__ = [
     "reject",
     "resume",
     "rollback",
-    "waits",
     "whoami",
 ]

@@ -39,15 +39,6 @@ def advance(ledger: Ledger, terms: Terms) -> Iterator[Decision]:
         yield decision
 
 
-def waits(ledger: Ledger, terms: Terms) -> Ruling | None:
-    """What the running release would say now, without deciding anything; None where none runs."""
-    _, state = read(ledger, terms.loop)
-    if state.release is None:
-        return None
-    scene = Scene(ledger, terms, state, state.release, ledger.cut(), to_us(ledger.clock.now()))
-    return terms.stages[state.release.stage].rule(scene)
-
-
 def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> Decision:
     """Reserve a level, before the first labelled look, and enter the first stage."""
     assert state.waiting is not None

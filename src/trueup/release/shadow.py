@@ -8,6 +8,7 @@ The anchor is answered and scored beside it, so that small losses cannot add up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ class Shadow:
     def rule(self, scene: Scene) -> Ruling:
         parameters = scene.release.parameters
         answer_inputs(scene, [parameters["candidate"], parameters["anchor"]])
+        scene = replace(scene, cut=scene.ledger.cut())  # the answers just written count
         result, evidence = gather(scene, "shadow", parameters)
         age = from_us(scene.now) - from_us(parameters["since"])
         words = describe(result, parameters)

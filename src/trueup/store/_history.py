@@ -122,7 +122,7 @@ class History:
         cut: int | None, by: str,
     ) -> pa.Table:
         span = _Span(since_us, until_us, by)
-        statement = _join(outcomes, span)
+        names = _outcome_columns(outcomes)
         with self._turn:
             upto = self._catch_up(cut)
             found = [
@@ -131,7 +131,13 @@ class History:
                 and (one.kind == "outcome" or (one.kind == "interaction" and span.may_hold(one)))
             ]  # fmt: skip
             self._view(upto, found, _COLUMNS)
-            return _ordered(self._ask(statement, {"loop": loop, **span.params()}))
+            params = {"loop": loop, **span.params()}
+            table = _ordered(self._ask(SQL["asked"].format(by=span.by), params))
+            for name, columns in names.items():
+                added = self._ask(SQL["outcomes_of"].format(by=span.by), {**params, "name": name})
+                for column, new in zip(("text", "value", "last", "first"), columns, strict=True):
+                    table = table.append_column(new, added[column])
+        return table
 
     # -- within: the caller holds the turn ---------------------------------------------------------
 
@@ -243,26 +249,19 @@ class _errors:
         raise ArgumentError(f"expected a question that DuckDB can answer, got: {first}") from error
 
 
-def _join(outcomes: Sequence[str], span: _Span) -> str:
-    """The statement that joins interactions with the latest value of each outcome."""
+def _outcome_columns(outcomes: Sequence[str]) -> dict[str, tuple[str, str, str, str]]:
+    """The columns that each outcome adds; raises ArgumentError where two would have one name."""
     if isinstance(outcomes, str):
         raise ArgumentError(f"expected a list of outcomes, got the text {outcomes!r}", cure=f"[{outcomes!r}]")
-    columns, joins, taken = ["asked.*"], [], list(_ASKED)
-    for at, name in enumerate(outcomes):
-        here = [name, f"{name}_value", f"{name}_known", f"{name}_first"]
-        taken += here
-        parts = ("latest[1]", "latest[2]", "known", "first")
-        columns += [f"o{at}.{part} AS {_name(new)}" for part, new in zip(parts, here, strict=True)]
-        joins.append(f"LEFT JOIN ({SQL['outcomes_of'].format(name=_text(name))}) AS o{at} ON o{at}.choice = asked.choice")
-    lower = [name.lower() for name in taken]
-    twice = sorted({name for name in lower if lower.count(name) > 1})
+    lists = [(name, f"{name}_value", f"{name}_known", f"{name}_first") for name in outcomes]
+    taken = [*_ASKED, *(name.lower() for names in lists for name in names)]
+    twice = sorted({name for name in taken if taken.count(name) > 1})
     if twice:
         raise ArgumentError(
             f"expected outcomes whose columns differ from each other and from the interaction's, got {twice}",
             cure="rename the outcome",
         )
-    asked = SQL["asked"].format(by=span.by)
-    return f"WITH asked AS ({asked}) SELECT {', '.join(columns)} FROM asked {' '.join(joins)}"  # noqa: S608
+    return {names[0]: names for names in lists}
 
 
 def _segment(home: Path, row: Any) -> Segment:
@@ -305,7 +304,3 @@ def _names(columns: Sequence[str] | None) -> list[str]:
 
 def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

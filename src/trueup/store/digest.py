@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -200,7 +201,7 @@ def _numbers(array: Any) -> Any:
 
 
 def _decimals(array: Any) -> Any:
-    zero: Any = pa.scalar(0, pa.int64()).cast(array.type)
+    zero: Any = pa.scalar(Decimal(0), array.type)
     return pc.fill_null(array, zero) if array.null_count else array
 
 

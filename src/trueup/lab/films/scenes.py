@@ -12,13 +12,13 @@ from typing import Any
 from trueup.core.clock import from_us
 from trueup.core.decisions import Decision
 from trueup.curate import CapPerUnit
-from trueup.data import Funnel
+from trueup.data import Funnel, FunnelStep
 from trueup.lab.films.audience import FLOODER
 from trueup.lab.films.harm import units_to_see
 from trueup.lab.films.tell import Teller
 from trueup.lab.films.world import START, YEAR
 from trueup.lab.films.year import Year
-from trueup.loop import request, run
+from trueup.loop import look_due, request, run
 
 NO_CAP = "without-cap"
 
@@ -58,6 +58,22 @@ def gates(decision: Decision) -> list[str]:
 
 def funnel(decision: Decision) -> Funnel:
     return Funnel.from_json(decision.evidence["funnel"])
+
+
+def narrowed(made: Funnel) -> list[str]:
+    """The funnel's steps that dropped something, and what it gave."""
+    steps = [replace(step, facts=_told(step)) for step in made.steps if step.dropped]
+    total = sum(step.rows_out for step in (_last(made, "new"), _last(made, "replay")) if step)
+    return [*Funnel(tuple(steps)).lines(), f"{'rows to learn from':<42}{total:>9,}"]
+
+
+def _told(step: FunnelStep) -> dict[str, Any]:
+    names = ("cap in rows", "largest")
+    return {name: fact for name, fact in step.facts.items() if name in names and step.part == "new"}
+
+
+def _last(made: Funnel, part: str) -> FunnelStep | None:
+    return next((step for step in reversed(made.steps) if step.part == part), None)
 
 
 def rested(teller: Teller, made: Sequence[Decision], when: str) -> None:
@@ -101,7 +117,7 @@ def trained(teller: Teller, made: Sequence[Decision]) -> Decision | None:
     ]
     if found and "funnel" in found[0].evidence:
         teller.say("its Snapshot:", indent=2)
-        teller.items(funnel(found[0]).lines())
+        teller.items(narrowed(funnel(found[0])))
     if found and "gates" in found[0].evidence:
         teller.say(f"the gates for {found[0].subject or 'its candidate'}:", indent=2)
         teller.items(gates(found[0]))
@@ -192,7 +208,7 @@ def flooded(teller: Teller, year: Year) -> None:
     other: list[Decision] = []
 
     def before() -> None:
-        if not other and year.loop.plan(year.ledger).trains:
+        if not other and look_due(year.loop, year.ledger) and year.loop.plan(year.ledger).trains:
             other.extend(_without_cap(year))
 
     made = year.until(month(6), before)

@@ -35,4 +35,4 @@ PLAIN = """a the of and in his her their one night when after before who must yo
     life world story new friends year home finds wants begins secret past day returns strange long road
     group last time woman man two years ago nobody everything between"""
 
-SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
+SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo", "zu"]

@@ -18,13 +18,13 @@ from trueup.data import freeze
 from trueup.lab.films.audience import Audience
 from trueup.lab.films.world import START, World
 from trueup.loop import Loop, load_loop, look_due, run
-from trueup.release import approve, read
+from trueup.release import LoopState, approve, read
 from trueup.store import Ledger
 
 if TYPE_CHECKING:
     from trueup.loop.context import Progress
 
-DAY, HOURS = timedelta(days=1), timedelta(hours=12)
+DAY, HALF = timedelta(days=1), timedelta(hours=12)
 APPROVER = "trueup demo (it approves itself, unverified)"
 
 
@@ -52,28 +52,27 @@ class Year:
 
     def until(self, moment: datetime, before: Callable[[], None] | None = None) -> list[Decision]:
         """Let the time pass up to `moment`; what was decided meanwhile. `before` is called before
-        each look, when all that happened until then is in the ledger."""
+        each run, when all that happened until then is in the ledger."""
         first = len(self.decisions)
         while self.clock.now() < moment:
-            serving = bool(read(self.ledger, self.loop.name)[1].routing.get("slices"))
-            tick = min(self.clock.now() + (HOURS if serving else DAY), moment)
+            serving = bool(self._state().routing.get("slices"))
+            tick = min(self.clock.now() + (HALF if serving else DAY), moment)
             self.audience.play(self.client, self.clock, tick)
-            self.client.flush()
             self.clock.move_to(tick)
-            if before is not None and look_due(self.loop, self.ledger):
-                before()
-            self.look()
+            if self._state().release is not None or look_due(self.loop, self.ledger):
+                self.client.flush()
+                if before is not None:
+                    before()
+                self.look()
             if self._progress is not None:
                 self._progress(f"{tick:%B}", (tick - START) // DAY, 365)
+        self.client.flush()
         return self.decisions[first:]
 
-    def look(self) -> list[Decision]:
-        """Run the loop if a look is due or a release is on its way, and approve what waits for it."""
-        release = read(self.ledger, self.loop.name)[1].release
-        if release is None and not look_due(self.loop, self.ledger):
-            return []
+    def look(self) -> None:
+        """Run the loop, and approve the candidate that waits for it."""
         made = run(self.loop, self.ledger, base=self.home, progress=self._progress)
-        release = read(self.ledger, self.loop.name)[1].release
+        release = self._state().release
         if release is not None and "by" in release.parameters and release.approval is None:
             made.append(approve(
                 self.ledger, self.loop.name, release.candidate, who=APPROVER,
@@ -81,7 +80,9 @@ class Year:
             ))
             made.extend(run(self.loop, self.ledger, base=self.home, progress=self._progress))
         self.decisions.extend(made)
-        return made
+
+    def _state(self) -> LoopState:
+        return read(self.ledger, self.loop.name)[1]
 
     def copy(self, folder: Path) -> Ledger:
         """A copy of the ledger as it is now, open: to see what would have been."""

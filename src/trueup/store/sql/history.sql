@@ -24,8 +24,17 @@ SELECT seq, id AS choice, ts, received, unit, arm, candidate, propensity, genera
 FROM event WHERE loop = $loop AND kind = 'interaction' AND {by} >= $since AND {by} < $until;
 
 -- name: outcomes_of
--- The latest value of each outcome of a choice by (received, seq), and the times it became known.
-SELECT choice, arg_max(row(output, value), (received, seq)) AS latest, max(received) AS known,
-    min(received) AS first
-FROM event WHERE loop = $loop AND kind = 'outcome' AND name = {name} AND choice IS NOT NULL
-GROUP BY choice;
+-- For each of these interactions, in order: the latest value of an outcome by (received, seq), and
+-- when it first and last became known. Narrow, so that the wide columns are never sorted.
+WITH asked AS (
+    SELECT seq, id FROM event
+    WHERE loop = $loop AND kind = 'interaction' AND {by} >= $since AND {by} < $until
+), known AS (
+    SELECT choice, arg_max(row(output, value), row(received, seq)) AS latest, max(received) AS last,
+        min(received) AS first
+    FROM event
+    WHERE loop = $loop AND kind = 'outcome' AND name = $name AND choice IN (SELECT id FROM asked)
+    GROUP BY choice
+)
+SELECT asked.seq, latest[1] AS text, latest[2] AS value, last, first
+FROM asked LEFT JOIN known ON known.choice = asked.id ORDER BY asked.seq;

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beginning: init, demo, completion."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from trueup.cli._open import as_json, show_json
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("init")
+@click.argument("kind", metavar="KIND")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--data", type=click.Path(path_type=Path), help="JSON lines, CSV or Parquet with labels.")
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+@as_json
+def init_(kind: str, folder: Path, data: Path | None, force: bool, json_: bool) -> None:
+    """Write a working loop into DIR. KIND is classify."""
+    from trueup.loop.starting import start
+
+    made = start(kind, folder, data, force=force)
+    severe = [problem for problem in made.problems if problem.severe]
+    if json_:
+        show_json(made.to_json())
+    else:
+        for path in made.files:
+            click.echo(f"wrote {path}")
+        for note in made.notes:
+            click.echo(f"  {note}")
+        for problem in made.problems:
+            click.secho(f"  {problem}", fg="red" if problem.severe else "yellow")
+        click.echo("next:")
+        click.echo(f"  cd {folder}")
+        click.echo(f"  trueup import {data.resolve() if data else 'FILE'}")
+        click.echo("  trueup run --train")
+    sys.exit(2 if severe else 0)
+
+
+@click.command("demo")
+@as_json
+@click.pass_context
+def demo_(ctx: click.Context, json_: bool) -> None:
+    """A year of a film catalogue in a minute: rest, promotion, a flood, a rollback."""
+    from trueup.lab.films import demo
+
+    account = demo(ctx.find_root().obj, quiet=json_)
+    if json_:
+        show_json(account.to_json())
+    sys.exit(0 if account.holds else 1)
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(_SHELLS))
+@click.pass_context
+def completion_(ctx: click.Context, shell: str) -> None:
+    """Print the completion script of a shell: eval "$(trueup completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(ctx.find_root().command, {}, "trueup", "_TRUEUP_COMPLETE").source())
