@@ -158,7 +158,8 @@ def check(home: Path, said: list[list[str]]) -> None:
         assert len(pairs) == len(set(pairs)) == ledger.count("l", "interaction") + ledger.count("l", "outcome")
         assert len(set(found["seq"].to_pylist())) == len(pairs)
         stored = {ident for kind, ident in pairs if kind == "interaction"}
-        assert len(events) == len(set(events)) and set(events) <= stored
+        assert len(events) == len(set(events))
+        assert set(events) <= stored
         # A call is whole: the first two events of each carry an outcome.
         first = {ident for ident in stored if ident.endswith("-0")}
         assert first <= set(found["choice"].to_pylist())

@@ -30,7 +30,8 @@ def test_a_decision_moves_the_state_and_joins_the_chain(ledger: Ledger) -> None:
     second = ledger.decide(made({"champion": "c-2"}, kind="promote", subject="c-2"), expect=1)
     assert ledger.state("l") == (2, {"champion": "c-2"})
     assert (first.generation, first.previous) == (1, None)
-    assert second.previous == first.digest() and second.id == second.digest()[:16]
+    assert second.previous == first.digest()
+    assert second.id == second.digest()[:16]
     assert ledger.decisions("l") == [first, second]
     assert ledger.decisions("l", newest=True, limit=1) == [second]
     assert ledger.decisions("l", kind="promote") == ledger.decisions("l", subject="c-2") == [second]
@@ -54,7 +55,8 @@ def test_a_clock_that_jumps_back_does_not_turn_history_round(ledger: Ledger) -> 
 def test_what_json_cannot_hold_is_refused_and_nothing_moves(ledger: Ledger) -> None:
     with pytest.raises(DataError):
         ledger.decide(made({"a": float("nan")}), expect=0)
-    assert ledger.state("l") == (0, {}) and ledger.decisions("l") == []
+    assert ledger.state("l") == (0, {})
+    assert ledger.decisions("l") == []
 
 
 def test_what_comes_back_is_what_will_be_read(ledger: Ledger) -> None:
@@ -133,7 +135,8 @@ def test_concurrent_decisions_equal_some_serial_order(plans: list[list[int]]) ->
         total = 0
         for at, one in enumerate(ledger.decisions("l")):
             total += one.evidence["n"]
-            assert one.generation == at + 1 and one.state == {"sum": total}
+            assert one.generation == at + 1
+            assert one.state == {"sum": total}
         assert total == sum(map(sum, plans))
         assert ledger.state("l") == (sum(map(len, plans)), {"sum": total})
         assert ledger.doctor() == []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -40,7 +41,7 @@ def test_chunks_offsets_and_parquet_do_not_matter(rows: list[dict[str, Any]], cu
     table = pa.Table.from_pylist(rows, SCHEMA)
     digest = logical_digest(table)
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    pieces = [table.slice(start, end - start) for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [table.slice(start, end - start) for start, end in itertools.pairwise(edges)]
     assert logical_digest(pa.concat_tables(pieces)) == digest
     padded = pa.concat_tables([table.slice(0, lead), table]).combine_chunks()
     assert logical_digest(padded.slice(min(lead, len(rows)))) == digest

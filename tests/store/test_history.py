@@ -62,7 +62,8 @@ def test_the_same_answers_before_and_after_sealing(filled: Ledger, asked: Callab
     assert filled.seal(min_rows=1).rows == 11
     assert filled.cut() == cut
     for one, two, three in zip(before, half, answers(), strict=True):
-        assert one.equals(two) and one.equals(three)
+        assert one.equals(two)
+        assert one.equals(three)
     assert filled.append([asked("i3"), label("i3", False, 2003)]) == 0
     assert filled.append([asked("new")]) == 1
     assert filled.cut() == cut + 1

@@ -192,5 +192,5 @@ assert not heavy, heavy
 
 
 def test_an_argument_is_named_in_the_error(ledger: Ledger) -> None:
-    with pytest.raises(ArgumentError, match="got {'a': 1}|dict"):
+    with pytest.raises(ArgumentError, match="extra, got dict"):
         ledger.append([outcome("l", "c", "n", 1, ts=1)._replace(extra={"a": 1})])  # type: ignore[arg-type]

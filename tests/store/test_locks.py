@@ -41,9 +41,11 @@ def test_busy_says_who_is_at_work_and_death_releases(tmp_path: Path) -> None:
 
 
 def test_locks_of_other_names_are_free_and_names_stay_in_the_folder(tmp_path: Path) -> None:
-    with lock(tmp_path, "a"), lock(tmp_path, "../../b"), lock(tmp_path, "ü"):
-        with pytest.raises(Busy), lock(tmp_path, "../../b"):
-            pass
+    with (
+        lock(tmp_path, "a"), lock(tmp_path, "../../b"), lock(tmp_path, "ü"),
+        pytest.raises(Busy), lock(tmp_path, "../../b"),
+    ):  # fmt: skip
+        pass
     assert {path.parent for path in tmp_path.rglob("*.lock")} == {tmp_path / "locks"}
 
 

@@ -25,7 +25,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -72,6 +71,8 @@ class UnknownName(UserError):
     code = "T103"
 
     def __init__(self, what: str, name: str, known: Iterable[str], *, cure: str | None = None) -> None:
+        import difflib
+
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         if cure is None:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar, dataclass_transform
@@ -211,5 +210,7 @@ class FrozenDict(Mapping[str, Any]):
 
 @cache
 def _load_entry_points() -> None:
+    from importlib.metadata import entry_points
+
     for entry in entry_points(group="trueup.values"):
         entry.load()

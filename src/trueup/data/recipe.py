@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal, get_args
 
@@ -48,8 +49,8 @@ class Recipe:
     window: timedelta | None = timedelta(days=30)
     min_rows: int = 1_000
     replay: Replay | None = None
-    curate: tuple[Step, ...] = ()
-    arms: tuple[Arm, ...] = ("champion", "challenger")
+    curate: Sequence[Step] = ()
+    arms: Sequence[Arm] = ("champion", "challenger")
     cohort: Cohort = "month"
     max_rows: int | None = None
     expire: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +67,17 @@ def _loaded(folder: Path) -> Predictor:
     return load(folder, trust_code=True)
 
 
+def know_kinds() -> None:
+    """Register the kinds of every room that a definition, or a piece of evidence, may name."""
+    for room in ("models", "curate", "data", "train", "evaluate", "triggers", "release", "loop"):
+        import_module(f"trueup.{room}")
+
+
 def pinned(ledger: Ledger, name: str, digest: str, base: Path | None = None) -> Loop:
     """The definition with this digest, as it was when it was used."""
     from trueup.core.values import from_json
 
+    know_kinds()
     body = ledger.get(name, "loop", digest)
     if body is None:
         raise NotFound(f"expected the definition {digest[:12]} of {name}, which this ledger does not hold")

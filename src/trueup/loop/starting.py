@@ -134,7 +134,7 @@ def _words(name: str, data: Path, held: Held) -> tuple[dict[str, str], list[str]
         "data_imports": "GoldenSet, Recipe", "model_imports": "ConstantModel, Features",
         "evaluate_imports": ", ".join(sorted({scorer, *gate_names})), "scorer": scorer,
         "rows": f"{max(100, held.rows // 10):_}", "below": f"{max(0.05, held.floor - 0.05):.2f}",
-        "min_rows": f"{max(20, min(1_000, held.rows // 2)):_}", "gates": gates,
+        "min_rows": f"{max(20, min(1_000, held.rows // 20)):_}", "gates": gates,
         "curators": ", ".join(curators), "curate": ", ".join(curate), "trainer_class": trainer,
         "trainer": "Xgboost(100, features=features)" if boosted else 'Sklearn("logistic", features=features)',
         "held_out": f"\n`golden/core.jsonl` holds {len(held.items):,} rows of {data.name}, drawn by chance. "

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.decisions import Decision
 from trueup.core.json import dumps
+from trueup.core.references import Ref
 from trueup.data import Funnel
-from trueup.loop.context import moment
+from trueup.loop.context import know_kinds, moment
 from trueup.release import LoopState, recompute
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
 
     A promotion rests on its release's shadow and canary: their verdicts are recomputed as well.
     """
+    know_kinds()
     decision = ledger.decision(ident, loop)
     lines = [f"{decision.verdict}: {decision.reason}"]
     lines.append(
@@ -56,6 +58,9 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
         differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
         matches = (matches is not False) and not parts
     lines.extend(_details(decision))
+    if decision.evidence.get("report"):
+        folder = ledger.artifacts.path(Ref.from_json(decision.evidence["report"]))
+        lines.append(f"  report {folder / 'report.html'}")
     lines.extend(_left(decision))
     if matches is not None:
         rows = "recomputed from the ledger's rows"

@@ -11,8 +11,6 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from trueup.core.errors import ArgumentError
 from trueup.core.json import digest
 from trueup.core.values import value

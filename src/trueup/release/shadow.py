@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from trueup.core.clock import from_us
 from trueup.core.errors import ArgumentError, DefinitionError
 from trueup.core.events import Event, answer

@@ -38,6 +38,8 @@ class Ailment:
 def examine(home: Path, path: Path, clock: Clock, *, busy: float, deep: bool) -> list[Ailment]:
     """Look at everything at one moment of the ledger; [] where all is well."""
     found: list[Ailment] = []
+    catalogue: list[Any] = []
+    named: set[str] = set()
     try:
         with (
             closing(_database.connect(path, busy=busy)) as connection,
@@ -48,8 +50,11 @@ def examine(home: Path, path: Path, clock: Clock, *, busy: float, deep: bool) ->
                 found += _decisions(connection)
                 found += _events(connection)
                 found += _clock(connection, clock)
-                found += _segments(connection, home, deep)
-                found += _artifacts(connection, home, deep)
+                catalogue = connection.execute(CATALOGUE["segments"]).fetchall()
+                named = {uri for (body,) in connection.execute(SQL["mentions"]) for uri in _URI.findall(body)}
+        # Files are read after the transaction: a long one would keep the write-ahead log from ending.
+        found += _segments(catalogue, home, deep)
+        found += _artifacts(named, home, deep)
     except StoreError as error:
         found.append(Ailment("error", "unreadable", error.message, error.cure))
     return found
@@ -117,9 +122,9 @@ def _clock(connection: sqlite3.Connection, clock: Clock) -> Iterator[Ailment]:
         )
 
 
-def _segments(connection: sqlite3.Connection, home: Path, deep: bool) -> Iterator[Ailment]:
+def _segments(catalogue: list[Any], home: Path, deep: bool) -> Iterator[Ailment]:
     known = set()
-    for digest, loop, kind, rows, size, *_ in connection.execute(CATALOGUE["segments"]).fetchall():
+    for digest, loop, kind, rows, size, *_ in catalogue:
         path = home / "segments" / digest[:2] / f"{digest}.parquet"
         known.add(path)
         what = f"segment {digest[:16]} ({rows} rows of kind {kind} of {loop!r})"
@@ -146,10 +151,9 @@ def _digest_of_segment(path: Path) -> str:
         return "unreadable"
 
 
-def _artifacts(connection: sqlite3.Connection, home: Path, deep: bool) -> Iterator[Ailment]:
+def _artifacts(named: set[str], home: Path, deep: bool) -> Iterator[Ailment]:
     store = Artifacts(home)
     here = {ref.uri: ref for ref in store.stored()}
-    named = {uri for (body,) in connection.execute(SQL["mentions"]) for uri in _URI.findall(body)}
     for uri in sorted(named - here.keys()):
         yield Ailment("error", "missing-artifact", f"{uri} is named in the ledger, and missing", _RESTORE)
     for ref in here.values() if deep else ():

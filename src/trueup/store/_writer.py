@@ -46,6 +46,9 @@ class Writer:
         self._connection = _database.connect(path, busy=busy)
         with _database.errors(path):
             self._connection.execute("PRAGMA cache_size=-32768")
+            # Pages that change often (counters, the index's right edge) reach the file four times
+            # less often than by default; a log of 16 MB is read back in milliseconds.
+            self._connection.execute("PRAGMA wal_autocheckpoint=4000")
             self._connection.execute("PRAGMA journal_size_limit=67108864")
         self._gate = os.open(lock_path(home, "journal"), os.O_RDWR | os.O_CREAT, 0o644)
         self._mutex = threading.Lock()

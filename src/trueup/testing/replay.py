@@ -196,7 +196,7 @@ def replay(
     `ledger` holds the past (see `trueup import`). What lies before `since` (None: nothing does) is
     there from the beginning, as imported rows are; the rest, before `until`, is served again. The
     loop is run at each moment of its schedule, or once `every`, and a last time when the last
-    label is in. Where a release waits for an approval it is given by "replay", unless `approve` is
+    label is in: nothing is decided on silence after that. Where a release waits for an approval it is given by "replay", unless `approve` is
     False. `progress(what, done, total)` counts inputs. The result's ledger is open: close it.
 
     `home` is made anew: a replay that lies there is thrown away; anything else is Refused. Raises
@@ -218,8 +218,7 @@ def replay(
     made.ledger.append(list(_as_imported(loop.name, past)))
     traffic = Served(rows)
     last = max([rows[-1].ts, *(known for row in rows for _, _, known in row.labels)])
-    within = max((one.within for one in loop.outcomes if one.label), default=timedelta(0))
-    end = loop.look.next(from_us(last) + within)
+    end = loop.look.next(from_us(last))
     client = connect(loop.name, home, clock=clock, ids=Ids(clock, seed), acknowledge="enqueue")
     try:
         while True:

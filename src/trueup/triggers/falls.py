@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from trueup.core.errors import ArgumentError
 from trueup.core.protocols import Facts, Finding, Scorer
 from trueup.core.task import Outcome
@@ -42,6 +40,8 @@ class Falls:
         return f"falls:{self.of.name}"
 
     def look(self, facts: Facts) -> Finding:
+        import numpy as np
+
         from trueup.stats import MeanDetector
 
         since = facts.reference(self.detector)

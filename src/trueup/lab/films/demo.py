@@ -17,6 +17,7 @@ from trueup.lab.films.scenes import SCENES
 from trueup.lab.films.tell import Account, Teller
 from trueup.lab.films.world import YEAR, World
 from trueup.lab.films.year import Year
+from trueup.loop import why
 from trueup.plot import Band, Look, Section, Table, Verdict, save, timeline
 from trueup.registry import Reign, reigns
 
@@ -73,8 +74,13 @@ def _look_back(teller: Teller, year: Year) -> None:
         for reign in champions
     ])
     teller.expect(len(champions) == 3, f"{len(champions)} champions in the year, each by a Decision")
-    last = [one for one in year.decisions if one.kind == "promote"]
-    ident = last[-1].id if last else year.decisions[-1].id
+    ends = [one for one in year.decisions if one.kind in ("promote", "rollback")]
+    same = [why(year.ledger, one.id).matches for one in ends]
+    teller.expect(
+        bool(same) and all(same),
+        f"the verdicts of {len(ends)} releases recomputed from the ledger's rows: the same, bit by bit",
+    )
+    ident = ends[-1].id if ends else year.decisions[-1].id
     home = year.home
     teller.account.commands = (
         f"trueup --home {home} status", f"trueup --home {home} why {ident}",

@@ -17,7 +17,7 @@ from trueup.lab.films.audience import FLOODER
 from trueup.lab.films.harm import units_to_see
 from trueup.lab.films.tell import Teller
 from trueup.lab.films.world import START, YEAR
-from trueup.lab.films.year import Year
+from trueup.lab.films.year import DAY, Year
 from trueup.loop import look_due, request, run
 
 NO_CAP = "without-cap"
@@ -34,7 +34,7 @@ def pick(made: Sequence[Decision], kind: str, verdict: str | None = None) -> lis
 
 def day(decision: Decision) -> str:
     at = from_us(decision.at)
-    return f"{at:%b} {at.day}"
+    return f"{at:%b} {at.day}" + (f", {at:%H:%M}" if at.hour else "")
 
 
 # -- what Decisions say ---------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def _failed_slices(refused: Decision | None) -> list[tuple[str, str]]:
 
 
 def quiet_summer(teller: Teller, year: Year) -> None:
-    made = year.until(month(9))
+    made = year.until(month(9) - DAY)
     rested(teller, made, "June to August")
 
 

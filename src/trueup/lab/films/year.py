@@ -86,10 +86,7 @@ class Year:
 
     def copy(self, folder: Path) -> Ledger:
         """A copy of the ledger as it is now, open: to see what would have been."""
-        shutil.copytree(
-            self.home, folder,
-            ignore=lambda at, names: [name for name in names if name in ("locks", folder.name)],
-        )
+        shutil.copytree(self.home, folder, ignore=shutil.ignore_patterns("locks", folder.name))
         return Ledger.open(folder, clock=self.clock)
 
     def close(self) -> None:
