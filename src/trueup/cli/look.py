@@ -32,11 +32,17 @@ _COLOURS = {
 }
 
 
-def _line(decision: Decision) -> str:
+SHORT = 100
+
+
+def _line(decision: Decision, short: bool = False) -> str:
     from trueup.loop.context import moment
 
     word = click.style(f"{decision.verdict:<8}", fg=_COLOURS[decision.verdict])
-    return f"{moment(decision.at)}  {decision.id}  {word}  {decision.reason}"
+    reason = decision.reason
+    if short and len(reason) > SHORT:
+        reason = reason[: SHORT - 1].rstrip() + "…"
+    return f"{moment(decision.at)}  {decision.id}  {word}  {reason}"
 
 
 @click.command("check")
@@ -157,7 +163,7 @@ def status_(ctx: click.Context, loop_: str | None, json_: bool) -> None:
             click.echo(text)
         click.echo("events: " + ", ".join(f"{n:,} {kind}" for kind, n in one.events.items() if n))
         for decision in one.decisions:
-            click.echo(f"  {_line(decision)}")
+            click.echo(f"  {_line(decision, short=True)}")
     if not found:
         click.echo("no loop has run in this home yet: trueup run loop.py")
 
