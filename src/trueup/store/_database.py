@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal's file: connections, their errors in our words, creation and migration.
 
-Never open or copy this file, its -wal or its -shm by other means than this process's one SQLite
-library: closing any other descriptor of it drops the locks that SQLite holds for the whole
-process, and a writer elsewhere may then take them. (A second SQLite library within the process,
-such as the one inside the ADBC driver, is such other means.)
+Never open or copy this file or its -shm by other means than this process's one SQLite library:
+closing any other descriptor of them drops the locks that SQLite holds for the whole process, and a
+writer elsewhere may then take them. (A second SQLite library within the process, such as the one
+inside the ADBC driver, is such other means.) The -wal carries no locks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DAMAGED = "restore it from a backup (see `backups/` in this home), or put it as
 
 
 def connect(path: Path, *, busy: float, read_only: bool = False) -> sqlite3.Connection:
-    """A connection to the journal; every commit is on the disk when it returns."""
+    """A connection to the journal; a commit is on the disk when it returns (`synchronous=FULL`)."""
     with errors(path):
         mode = "ro" if read_only else "rw"
         connection = sqlite3.connect(

@@ -173,7 +173,7 @@ def _orphans(folder: Path, known: set[Path]) -> Iterator[Ailment]:
     if lost:
         yield Ailment(
             "note", "orphans", f"{len(lost)} in {folder} that no row refers to, such as {min(lost).name}",
-            "harmless: left by work that was killed, or not referred to yet; `trueup prune` removes them",
+            "harmless: left by work that was killed, or not referred to yet",
         )
 
 

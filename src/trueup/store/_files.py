@@ -77,6 +77,14 @@ def sync_file(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
+def sync_data(descriptor: int) -> None:
+    """The contents and the length of a file to the disk; its times may come later."""
+    if sys.platform == "darwin":  # pragma: no cover
+        sync_file(descriptor)
+    else:
+        os.fdatasync(descriptor)
+
+
 def sync_path(path: Path) -> None:
     """Sync a file by its name."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -126,3 +134,8 @@ def copy_synced(source: Path, target: Path) -> str:
         os.fchmod(copy.fileno(), 0o444)
         sync_file(copy.fileno())
     return whole.hexdigest()
+
+
+def segment_path(home: Path, digest: str) -> Path:
+    """Where a segment lies."""
+    return home / "segments" / digest[:2] / f"{digest}.parquet"

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from trueup.core.clock import Clock
 from trueup.core.errors import ArgumentError, StoreError, UnknownName
 from trueup.core.events import KINDS
-from trueup.store import _arrow, sql
+from trueup.store import _arrow, _files, sql
 from trueup.store._seal import Sealed, Sealing
 from trueup.store._writer import Writer
 
@@ -65,7 +65,7 @@ class History:
         })  # fmt: skip
         self._duck.execute("SET python_enable_replacements = false")
         self._duck.register("empty", _arrow.EMPTY)
-        self._duck.execute("CREATE TABLE tail AS SELECT * FROM empty")
+        self._duck.execute(SQL["tail"])
         self._segments: list[Segment] = []
         self._catalogued = 0
         self._watermark = 0
@@ -156,12 +156,12 @@ class History:
                 self._segments.append(_segment(self._home, row))
                 self._catalogued = row[0]
             if watermark > self._watermark:
-                self._duck.execute("DELETE FROM tail WHERE seq <= ?", [watermark])
+                self._duck.execute(SQL["tail_sealed"], [watermark])
                 self._watermark = watermark
                 self._upto = max(self._upto, watermark)
             if table.num_rows:
                 self._duck.register("chunk", table)
-                self._duck.execute("INSERT INTO tail SELECT * FROM chunk")
+                self._duck.execute(SQL["tail_grown"])
                 self._duck.unregister("chunk")
                 self._upto = table.column("seq")[-1].as_py()
             elif last <= watermark or not table.num_rows:
@@ -267,14 +267,9 @@ def _outcome_columns(outcomes: Sequence[str]) -> dict[str, tuple[str, str, str, 
 def _segment(home: Path, row: Any) -> Segment:
     _, digest, loop, kind, rows, *edges = row
     return Segment(
-        segment_path(home, digest), loop, kind, rows,
+        _files.segment_path(home, digest), loop, kind, rows,
         (edges[0], edges[1]), (edges[2], edges[3]), (edges[4], edges[5]),
     )  # fmt: skip
-
-
-def segment_path(home: Path, digest: str) -> Path:
-    """Where a segment lies."""
-    return home / "segments" / digest[:2] / f"{digest}.parquet"
 
 
 def _ordered(table: pa.Table) -> pa.Table:

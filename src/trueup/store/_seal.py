@@ -115,10 +115,8 @@ class Sealing:
 
 def write_segment(home: Path, table: pa.Table) -> tuple[str, int]:
     """Write a table as a segment; its logical digest, and the size of the file in bytes."""
-    from trueup.store._history import segment_path
-
     digest = logical_digest(table)
-    final = segment_path(home, digest)
+    final = _files.segment_path(home, digest)
     with _files.told("a segment of history"):
         _files.make_folder(home / "segments")
         made = _files.temporary(home / "segments")

@@ -34,8 +34,10 @@ class Artifacts:
         """Store bytes; the suffix (such as `.json`) becomes a part of the name."""
         ref = _ref(sha256(data), suffix)
         final = self._home / ref.uri
-        if not final.exists():
-            with _files.told("an artifact"):
+        with _files.told("an artifact"):
+            if final.exists():
+                _files.sync_folder(final.parent)  # who placed it may not have come to this yet
+            else:
                 made = self._temporary()
                 try:
                     with made.open("xb") as file:

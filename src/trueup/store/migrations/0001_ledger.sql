@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The first schema: events, decisions, records, counters, and the catalogue of sealed history.
 
 -- Facts. seq grows by one with every row; the row with the greatest seq is never deleted, so that

@@ -38,3 +38,15 @@ WITH asked AS (
 )
 SELECT asked.seq, latest[1] AS text, latest[2] AS value, last, first
 FROM asked LEFT JOIN known ON known.choice = asked.id ORDER BY asked.seq;
+
+-- name: tail
+-- The journal's tail within this process: an empty Arrow table gives it its columns.
+CREATE TABLE tail AS SELECT * FROM empty;
+
+-- name: tail_grown
+-- What the journal has gained since the last question, as an Arrow table.
+INSERT INTO tail SELECT * FROM chunk;
+
+-- name: tail_sealed
+-- What history holds by now needs no tail.
+DELETE FROM tail WHERE seq <= ?;
