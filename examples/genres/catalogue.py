@@ -23,7 +23,7 @@ _GENRES = {
     "Kids' TV": "robot songs dinosaur rescue cartoon learn colours puppets",
     "International Movies": "village border journey soldier bride river exile harvest",
 }  # fmt: skip
-_COMMON = "a the of after young when his her their with new must finds life two before world return".split()
+_COMMON = ["a", "the", "of", "after", "young", "when", "his", "her", "their", "with", "new", "must", "finds", "life", "two", "before", "world", "return"]
 
 
 def find(folder: Path) -> tuple[Path, bool]:

@@ -15,7 +15,19 @@ from rivals import Cell
 from trueup.core.clock import from_us
 from trueup.core.decisions import Decision
 from trueup.loop import Loop
-from trueup.plot import Band, Chart, Look, Rule, Section, Series, Table, Verdict, lines, save, timeline
+from trueup.plot import (
+    Band,
+    Chart,
+    Look,
+    Rule,
+    Section,
+    Series,
+    Table,
+    Verdict,
+    lines,
+    save,
+    timeline,
+)
 from trueup.stats import needed_items
 
 SMOOTH = 3  # months of the moving mean, weighted by films
@@ -24,7 +36,7 @@ NAMES = {
     "the loop": "the loop",
 }  # fmt: skip
 COLOURS = {"once": "muted", "12 months": "teal", "all history": "violet", "the loop": "challenger"}
-RULED = {"PROMOTE": "ok", "REFUSE": "warn", "ROLLBACK": "bad", "INVALID": "bad"}
+ENDED = {"refuse": "refused", "rollback": "rolled back", "invalid": "invalid"}
 
 
 @dataclass(frozen=True)
@@ -95,14 +107,15 @@ def sections(found: Study) -> list[Section]:
         ]),
         Section("Quality", [
             _quality(found),
-            "Rules are the loop's Decisions: a new champion was promoted, or a candidate was refused.",
+            "Rules are the loop's Decisions: the promotion of its second champion, its third, and so on"
+            + ("; and what was refused." if any(one.kind in ENDED for one in found.decisions) else "."),
         ]),
         Section("Cost", [
             _seconds(found), _trainings(found),
             "Seconds of one core for fitting alone, measured in the same way for every line: data preparation, gates "
             "and the shadow's answers are left out.",
         ]),
-        Section("What the loop decided", [_strip(found), _decided(found)]),
+        Section("What the loop decided", [_strip(found), _rests(found)]),
         Section("Why no decision was faster", _why(found)),
     ]  # fmt: skip
 
@@ -136,16 +149,15 @@ def _smooth(cells: Sequence[Cell]) -> list[tuple[datetime, float | None]]:
 
 
 def _rules(found: Study) -> list[Rule]:
-    """Promotions and refusals, named once a colour is met first."""
-    words = {"PROMOTE": "promoted", "REFUSE": "refused", "ROLLBACK": "rolled back", "INVALID": "invalid"}
-    return [
-        Rule(from_us(one.at), words[one.verdict], RULED[one.verdict]) for one in _verdicts(found)
-        if one.kind in ("promote", "refuse", "rollback", "invalid")
-    ]  # fmt: skip
-
-
-def _verdicts(found: Study) -> list[Decision]:
-    return [one for one in found.decisions if one.verdict in RULED]
+    """Promotions, numbered by champion, and what ended otherwise."""
+    rules, champions = [], 1
+    for one in found.decisions:
+        if one.kind == "promote":
+            champions += 1
+            rules.append(Rule(from_us(one.at), str(champions), "ok"))
+        elif one.kind in ENDED:
+            rules.append(Rule(from_us(one.at), ENDED[one.kind], "warn" if one.kind == "refuse" else "bad"))
+    return rules
 
 
 def _seconds(found: Study) -> Chart:
@@ -190,54 +202,62 @@ def _strip(found: Study) -> Chart:
     return timeline(looks, bands, title="Looks at which the loop did something, and its champions", width=1100)
 
 
-def _decided(found: Study) -> Table:
-    rows = [
-        [f"{from_us(one.at):%Y-%m-%d}", one.verdict, one.subject, one.reason]
-        for one in found.decisions if one.verdict != "REST" and one.kind not in ("candidate", "start")
-    ]  # fmt: skip
-    rests = sum(one.verdict == "REST" for one in found.decisions)
-    return Table.of(["look", "verdict", "candidate", "why"], rows, caption=f"and {rests} looks at which it rested")
+def _rests(found: Study) -> str:
+    looks = [one for one in found.decisions if one.kind == "look"]
+    rests = sum(one.verdict == "REST" for one in looks)
+    stopped = sum(one.kind == "stop" for one in found.decisions)
+    lost = f" {stopped} trainings ended without a candidate." if stopped else ""
+    return (
+        f"At {rests} of {len(looks)} looks it rested, and said why: too few new films, or a release that still ran. "
+        f"The numbers above hold each reason.{lost}"
+    )
 
 
 def _why(found: Study) -> list[Any]:
-    """Each test: its level, what it needed at least, what was forecast, what it took."""
-    loop = found.loop
-    margin = loop.carrier.no_worse_by if loop.carrier else 0.05
-    tests, rows = [one for one in found.decisions if one.kind == "start"], []
-    for k, one in enumerate(tests, 1):
-        release, level = one.evidence["release"], float(one.level or 0.05)
-        ended = next(
-            (end for end in found.decisions if end.evidence.get("release") == release and end.kind in ("stage", "refuse", "invalid")), None
-        )  # fmt: skip
-        least = needed_items(margin, level)
-        seen = one.evidence["forecast"]
-        result = ended.evidence["result"] if ended else {}
-        rows.append([
-            k, f"{from_us(one.at):%Y-%m}", round(level, 4), least, round(least / found.a_month, 1),
-            round(seen["disagreement"], 2), seen["pairs"], result.get("n"),
-            round((ended.at - one.at) / (30.44 * 86_400e6), 1) if ended else None,
-            {"stage": "passed", "refuse": "refused", "invalid": "invalid"}[ended.kind] if ended else "still running",
-        ])  # fmt: skip
+    """What each test needed at least, what was forecast, and what it took."""
+    loop, shadow = found.loop, found.loop.carrier
+    assert shadow is not None
+    rows = [_test(found, k, one) for k, one in enumerate((d for d in found.decisions if d.kind == "start"), 1)]
     table = Table.of(
-        ["test", "began", "level", "pairs at least", "months at least", "disagreement", "pairs forecast",
-         "pairs taken", "months taken", "verdict"], rows,
+        ["test", "began", "level", "if alike", "forecast", "to the line", "months", "in all", "F1 (champion's)", "verdict"],
+        rows, caption="Pairs: if alike, forecast, to the line; months until then, and in all",
     )  # fmt: skip
-    least_months = [row[4] for row in rows]
-    shadow = loop.carrier
+    months, units = found.a_month, shadow.units or 0
     return [
-        f"A pair is a film that champion and challenger have both answered and whose genres are known: "
-        f"{found.a_month:.0f} a month. The promise of a lifetime at most {loop.risk.wrong_promotion:g} of ever promoting a "
-        f"model that is worse by {margin:g} leaves each test the level shown. At that level even a challenger that "
-        f"answers every film exactly as the champion does needs the pairs of the fifth column's left neighbour, "
-        f"{_span(least_months)} months of films: no rule with this promise can be faster on this traffic. Models that differ need more. "
-        "The forecast takes each disagreement for a whole film won or lost; F1 moves by parts of a film, so that "
-        "the pairs really taken are fewer.",
-        f"Looks are monthly, and a shadow lasts at least {shadow.min_time.days + 1 if shadow else 0} days, so that no model is judged "
-        f"on one season; it ends as a refusal at {(shadow.units or 0) if shadow else 0} pairs, which come in "
-        f"{((shadow.units or 0) if shadow else 0) / max(found.a_month, 1e-9):.1f} months.",
+        f"A pair is a film that champion and challenger have both answered and whose genres have become known: {months:.0f} "
+        f"come a month. The loop promises that with probability {1 - loop.risk.wrong_promotion:g} it never in its life promotes a "
+        f"model that is worse than its champion by {shadow.no_worse_by:g} of F1; that leaves each test the level in the table.",
+        "If alike: the pairs that a challenger needs at that level which answers every film exactly as the champion does, "
+        f"{_span([row[3] / months for row in rows])} months of films. Only one that is clearly better gets there sooner.",
+        "Forecast: what `plan` says before the shadow begins, from how far the two models' answers lie apart. It takes each "
+        "disagreement for a whole film won or lost, so that it errs on the long side: F1 moves by parts of a film. (Where the "
+        "champion is new, nothing that it answered is logged yet, and a disagreement of .15 is taken.)",
+        f"To the line: the pairs after which the evidence reached 1 / level, {_span([row[6] for row in rows if row[6]])} months of films. "
+        "Looks are monthly, so that no look before the second, often the third, could have promoted; and this loop keeps a shadow "
+        f"for three months at least, so that no model is judged on one season. It would refuse at {units} pairs, "
+        f"{units / max(months, 1e-9):.1f} months.",
         table,
     ]  # fmt: skip
 
 
+def _test(found: Study, k: int, one: Decision) -> list[Any]:
+    """A row: one release, from its start to its verdict."""
+    level = float(one.level or 0.05)
+    release = one.evidence["release"]
+    ended = next(
+        (end for end in found.decisions
+         if end.evidence.get("release") == release and end.kind in ("stage", *ENDED)), None,
+    )  # fmt: skip
+    least = needed_items(found.loop.carrier.no_worse_by, level)  # type: ignore[union-attr]
+    row = [k, f"{from_us(one.at):%b %y}", round(level, 4), least, one.evidence["forecast"]["pairs"]]
+    if ended is None:
+        return [*row, None, None, None, "", "still running"]
+    result, days = ended.evidence["result"], (ended.at - one.at) / 86_400e6
+    return [
+        *row, result["n"], round(result["n"] / found.a_month, 1), round(days / 30.44, 1),
+        f"{result['new']:.3f} ({result['old']:.3f})", "promoted" if ended.kind == "stage" else ENDED[ended.kind],
+    ]  # fmt: skip
+
+
 def _span(numbers: Sequence[float]) -> str:
-    return f"{min(numbers):g} to {max(numbers):g}" if numbers else "some"
+    return f"{min(numbers):.1f} to {max(numbers):.1f}" if numbers else "some"

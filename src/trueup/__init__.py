@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trueup.client import connect
     from trueup.core.money import Spend
+    from trueup.core.protocols import Budget
     from trueup.core.secrets import Env, File
     from trueup.core.task import Outcome, Task
     from trueup.loop import Loop
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Budget": "trueup.core.protocols",
     "Env": "trueup.core.secrets",
     "File": "trueup.core.secrets",
     "Loop": "trueup.loop",
@@ -27,7 +29,7 @@ _HOMES = {
     "connect": "trueup.client",
 }
 
-__all__ = ["Env", "File", "Loop", "Outcome", "Risk", "Spend", "Task", "connect"]
+__all__ = ["Budget", "Env", "File", "Loop", "Outcome", "Risk", "Spend", "Task", "connect"]
 
 
 def __getattr__(name: str) -> Any:

@@ -88,6 +88,7 @@ def test_a_key_makes_it_one_fact(home: Path, ledger: Ledger, rows: Any) -> None:
 
 @pytest.mark.parametrize("value", ["drama", ["a", "b"], {"x": 1}, None, 3.5, True, 10**30])
 def test_any_json_is_feedback(home: Path, ledger: Ledger, rows: Any, value: Any) -> None:
+    """FBK-02: ratings, labels, texts, reports of an error: whatever JSON can hold."""
     with connect("news", home) as client:
         client.feedback("c", "label", value)
     assert json.loads(rows("outcome")[0]["output"]) == value

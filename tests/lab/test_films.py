@@ -62,12 +62,15 @@ def test_a_scene_that_does_not_come_out_is_said_plainly(tmp_path):
     teller = Teller(tmp_path, console=Console(file=page, width=100))
     with teller.scene("a scene"):
         teller.say("what [the ledger] says")
-        teller.expect(True, "one thing came out")
-        teller.expect(False, "another [did not]")
+        teller.expect(True, "one thing came out", "one thing")
+        teller.expect(False, "this [other]", "another")
+        teller.expect(False, "", "a third")
     assert not teller.account.holds
-    assert "✗ did not come out: another [did not]" in page.getvalue()
+    assert "✗ did not come out: expected another; got this [other]" in page.getvalue()
     assert "what [the ledger] says" in page.getvalue()
-    assert teller.account.to_json()["scenes"][0]["checks"][1] == {"holds": False, "what": "another [did not]"}
+    assert teller.account.to_json()["scenes"][0]["checks"][1] == {
+        "holds": False, "what": "expected another; got this [other]",
+    }
 
 
 def test_a_quiet_teller_prints_nothing_and_keeps_everything(tmp_path, capsys):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A/B promotion: rows of power, level, carried evidence, the current wealth."""
 
 import json

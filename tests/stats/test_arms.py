@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several arms, winsorising, reports over many columns, the forecast of an A/B."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bandits: propensities are exact, floors hold, the models are those of ridge regression."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every public name teaches: null, guarantee, source and an example that runs."""
 
 import doctest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forecasts keep their word, and an impossible gate is known before it is run."""
 
 import numpy as np

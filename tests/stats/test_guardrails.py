@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Count and burden: false rollbacks, speed, restarts."""
 
 import json

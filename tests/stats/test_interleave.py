@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interleaving: lists, credit, a fair coin."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Online fallback, and a life of 52 challengers."""
 
 import numpy as np

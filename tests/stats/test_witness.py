@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batch scores, embeddings, the pinned pool."""
 
 import json

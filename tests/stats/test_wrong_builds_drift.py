@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each test shows a plausible wrong build breaking its bound where ours holds: drift."""
 
 import numpy as np

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from trueup.core import Event, ManualClock, to_us
 from trueup.core.errors import ArgumentError, DataError, StoreError, UserError
 from trueup.core.events import outcome
-from trueup.store import Ledger
+from trueup.store import Ledger, _files
 
 
 def test_an_event_that_comes_twice_is_one_event(ledger: Ledger, asked: Callable[..., Event]) -> None:
@@ -114,6 +115,33 @@ def test_threads_that_wait_share_a_commit(ledger: Ledger, asked: Callable[..., E
     assert ledger.count("l", "interaction") == 80
     assert ledger.version() > before
     assert sorted(ledger.scan("l", "interaction")["seq"].to_pylist()) == list(range(1, 81))
+
+
+def test_no_call_returns_before_the_disk_has_it(
+    ledger: Ledger, asked: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync stands between the commit and the answer, also for rows that were there already."""
+    synced: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(ledger.cut())
+        os.fdatasync(descriptor)
+
+    monkeypatch.setattr(_files, "sync_data", sync)
+    assert ledger.append([asked("a")]) == 1
+    assert ledger.append([asked("a")]) == 0
+    ledger.put("l", "k", "i", {})
+    assert synced == [1, 1, 1]
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk says no")
+
+    monkeypatch.setattr(_files, "sync_data", fail)
+    with pytest.raises(StoreError, match="the disk says no"):
+        ledger.append([asked("b")])
+    monkeypatch.setattr(_files, "sync_data", sync)
+    assert ledger.append([asked("b"), asked("c")]) in (1, 2)
+    assert ledger.count("l", "interaction") == 3
 
 
 def test_version_notices_other_processes(ledger: Ledger) -> None:

@@ -88,6 +88,7 @@ def test_trg_01_a_bad_schedule_says_what_was_expected(bad: str) -> None:
 
 
 def test_trg_04_and_05_rows_and_new_data() -> None:
+    """TRG-04, TRG-05."""
     assert not Rows(100).look(Facts(rows=99)).holds
     assert Rows(100).look(Facts(rows=100)).reason == "100 of 100 new rows"
     assert not NewData().look(Facts()).holds

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from trueup import __version__
-from trueup.core.errors import TrueupError
+from trueup.core.errors import MissingDependency, TrueupError, of_disk
 
 _COMMANDS = {
     "init": "start", "demo": "start",
@@ -32,6 +32,12 @@ _GROUPS = {
     "Keep": ("prune", "doctor"),
     "Learn": ("demo", "completion"),
 }
+
+_EXTRAS = {
+    **dict.fromkeys(("adbc_driver_sqlite", "duckdb", "numpy", "pyarrow", "scipy", "sklearn", "skops"), "loop"),
+    "xgboost": "classic",
+}
+"""What the base package comes without, and the extra that brings it."""
 
 
 class Commands(click.Group):
@@ -91,6 +97,16 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        missing = MissingDependency(package, _EXTRAS[package])
+        _show(missing)
+        sys.exit(missing.exit_code)
+    except OSError as error:
+        _show(of_disk(error))
+        sys.exit(of_disk(error).exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

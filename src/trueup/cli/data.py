@@ -287,7 +287,7 @@ def show_golden(ctx: click.Context, file: Path, loop_: str | None, set_: str | N
     """The golden sets: items, slices, whether frozen, how often used, and what their gates can tell."""
     from trueup.data import frozen_digest, uses
 
-    found = []
+    found: list[dict[str, Any]] = []
     with open_loop(ctx, file, loop_) as (loop, ledger, _):
         for one in _sets(loop, set_):
             items = one.load()

@@ -55,7 +55,8 @@ class View:
             if (ledger, version) == self._version and not force:
                 return
             generation, state = ledger.state(self._loop)
-        if "routing" in state:
+        none_yet = state.get("routing", {}) == {} and ("routing" not in state or self.routing.champion is None)
+        if not none_yet:
             if generation != self.routing.generation or not self.trusted or force:
                 self.routing = Routing.from_json(state["routing"], generation)
         else:

@@ -11,6 +11,7 @@ from trueup.core.json import digest
 Verdict = Literal[
     "TRAIN", "REST", "PASS", "PROMOTE", "HOLD", "PAUSE", "REFUSE", "ROLLBACK", "INVALID", "NOTE"
 ]
+"""What a Decision says: one of ten words."""
 
 
 @dataclass(frozen=True, slots=True)

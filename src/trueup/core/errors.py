@@ -25,6 +25,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -149,6 +150,20 @@ class StoreFull(StoreError):
 
     code = "T303"
     cure = "free some space, then run the same command again"
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def of_disk(error: OSError) -> StoreError:
+    """What the system says of a disk, as one of ours."""
+    what = f"{error.filename}" if error.filename is not None else "a file"
+    if error.errno in _FULL:
+        return StoreFull(f"expected room for {what}, got: {error.strerror}")
+    return StoreError(
+        f"expected to use {what}, got: {error.strerror or error}",
+        cure="check that it is there, its owner, and its disk; then run the same command again",
+    )
 
 
 class NetworkFileSystem(StoreError):

@@ -18,7 +18,7 @@ _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 @value("money.spend")
 class Spend:
-    """A limit on money: `Spend(200, "EUR", per="month")`.
+    """An amount of money in a currency, or a limit on it: `Spend(200, "EUR", per="month")`.
 
     As an `unless` condition it holds a training back once the sum spent within the last period
     (day, week, 30 days, 365 days, or ever) has reached the amount.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 from trueup.core.errors import DataError
 from trueup.core.json import Json
 from trueup.core.references import Ref
+from trueup.core.values import value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,7 +137,7 @@ class Trigger(Protocol):
 # -- training -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value("budget")
 class Budget:
     """Limits of one training: seconds of wall time, and megabytes of memory."""
 

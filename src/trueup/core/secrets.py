@@ -12,7 +12,7 @@ from trueup.core.values import value
 
 @value("secret.env")
 class Env:
-    """A secret in an environment variable."""
+    """A secret in the environment variable `name`."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Env:
 
 @value("secret.file")
 class File:
-    """A secret in a file, without the line's end."""
+    """A secret in the file at `path`, without the line's end."""
 
     path: Path
 

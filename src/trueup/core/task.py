@@ -19,6 +19,7 @@ DAY = timedelta(days=1)
 class Task:
     """The names of the columns that hold a request, its answer and its unit.
 
+    `input` is what is asked, `output` what is answered.
     `unit` is what is randomised and scored once: a user, a session, a film. `answers` says what an
     answer is: one label, a list of labels, a number, or text.
     """
@@ -37,6 +38,8 @@ class Task:
 class Outcome:
     """How it went: declared before the first look, with its bounds and its window.
 
+    `name` is what feedback calls it, `type` a boolean, a number or a label. Numbers lie within `low`
+    and `high`, and `better` says which end is good.
     `within` is the attribution window: an outcome counts for a unit if it became known at most so
     long after the exposure. `label` is True where the outcome is true of the input, whatever
     answer was shown; only such outcomes can score a shadow. `corrections_only` marks labels that

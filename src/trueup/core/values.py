@@ -37,7 +37,8 @@ def value(kind: str) -> Callable[[type[T]], type[T]]:
 
         def __post_init__(self: Any) -> None:
             for field in dataclasses.fields(self):
-                object.__setattr__(self, field.name, _frozen(getattr(self, field.name)))
+                part = _frozen(getattr(self, field.name), f"{cls.__name__}({field.name}=...)")
+                object.__setattr__(self, field.name, part)
             if check is not None:
                 check(self)
 
@@ -84,8 +85,9 @@ def to_json(part: Any, base: Path | None = None) -> Any:
     if isinstance(part, datetime):
         return {"kind": "time", "at": part.astimezone(UTC).isoformat()}
     if isinstance(part, Path):
-        inside = base is not None and part.is_relative_to(base)
-        return {"kind": "path", "path": (part.relative_to(base) if inside and base else part).as_posix()}
+        roots = () if base is None else (base, base.absolute(), base.resolve())
+        inside = next((root for root in roots if part.is_relative_to(root)), None)
+        return {"kind": "path", "path": (part.relative_to(inside) if inside else part).as_posix()}
     if isinstance(part, FunctionType):
         return _function_to_json(part)
     if isinstance(part, type):
@@ -104,19 +106,16 @@ def from_json(data: Any, base: Path | None = None) -> Any:
         return data
     if "kind" not in data:
         return {key: from_json(item, base) for key, item in data.items()}
-    kind, rest = data["kind"], {key: item for key, item in data.items() if key != "kind"}
-    if kind == "duration":
-        return timedelta(microseconds=rest["microseconds"])
-    if kind == "time":
-        return datetime.fromisoformat(rest["at"])
-    if kind == "path":
-        return (base or Path()) / rest["path"]
-    if kind == "function":
-        return resolve(rest["name"])
+    kind, rest = str(data["kind"]), {key: item for key, item in data.items() if key != "kind"}
+    if kind in _PLAIN:
+        try:
+            return _PLAIN[kind](rest, base)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DefinitionError(f"expected a {kind} as to_json writes it, got {rest!r:.200}: {error!r}") from None
     if kind not in _KINDS:
         _load_entry_points()
     if kind not in _KINDS:
-        raise UnknownName("kind", str(kind), _KINDS)
+        raise UnknownName("kind", kind, [*_KINDS, *_PLAIN])
     cls = _KINDS[kind]
     names = [field.name for field in dataclasses.fields(cls)]
     for key in rest:
@@ -124,8 +123,17 @@ def from_json(data: Any, base: Path | None = None) -> Any:
             raise UnknownName(f"key of {kind}", key, names)
     try:
         return cls(**{key: from_json(item, base) for key, item in rest.items()})
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise DefinitionError(f"expected the keys of {kind}, got {sorted(rest)}: {error}") from None
+
+
+_PLAIN: dict[str, Callable[[Mapping[str, Any], Path | None], Any]] = {
+    "duration": lambda rest, _: timedelta(microseconds=rest["microseconds"]),
+    "time": lambda rest, _: datetime.fromisoformat(rest["at"]),
+    "path": lambda rest, base: (base or Path()) / rest["path"],
+    "function": lambda rest, _: resolve(rest["name"]),
+}
+"""What a value may hold that is no value itself: how it comes back."""
 
 
 def digest(part: Any, base: Path | None = None) -> str:
@@ -169,15 +177,20 @@ def _function_to_json(function: FunctionType) -> dict[str, str]:
     return {"kind": "function", "name": name_of(function), "source": source_digest(function)}
 
 
-def _frozen(part: Any) -> Any:
-    if isinstance(part, list):
-        return tuple(_frozen(item) for item in part)
+def _frozen(part: Any, where: str) -> Any:
+    if isinstance(part, list | tuple):
+        items = [_frozen(item, where) for item in part]
+        return tuple(items) if isinstance(part, list) else part
     if isinstance(part, set):
         return frozenset(part)
     if isinstance(part, dict):
-        return FrozenDict({key: _frozen(item) for key, item in part.items()})
+        return FrozenDict({key: _frozen(item, where) for key, item in part.items()})
     if isinstance(part, FunctionType):
         name_of(part)
+    if isinstance(part, type) and hasattr(part, "__kind__"):
+        raise DefinitionError(
+            f"expected a value in {where}, got the class {part.__name__}", cure=f"write {part.__name__}(...)"
+        )
     return part
 
 

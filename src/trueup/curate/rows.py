@@ -31,6 +31,7 @@ ROWS = pa.schema(
         ("part", pa.string()),  # new or replay
     ]
 )
+"""The columns of training rows: of every Snapshot, and of every step's input and output."""
 
 _SPACES = r"(?:\\[nrt]|[\s\p{Z}])+"
 _ODD_SPACE = r'\\[nrt]|[\s\p{Z}]{2}|[\t\n\f\r]|[^ -~\P{Z}]|" | "'

@@ -18,6 +18,7 @@ from trueup.core.values import kind_of, name_of, source_digest
 from trueup.curate.rows import ROWS, check_rows, module_digest
 
 Step: TypeAlias = Curator | Callable[[Any], Any]
+"""A step of a recipe: a Curator, or a function at module level from table to table."""
 
 
 def check_step(step: Any) -> None:

@@ -41,6 +41,7 @@ class GoldenItems:
 class GoldenSet:
     """A file of golden items: JSON lines of `{"input": ..., "target": ..., "id"?, slice fields}`.
 
+    `name` is what gates and Decisions call it, `path` the file (write it under the loop file's folder).
     `slices` are fields by which results are split; each stands beside the input, or within it.
     """
 

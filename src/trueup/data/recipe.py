@@ -40,10 +40,11 @@ class Recipe:
     `window` ends now; a row belongs to it by the time at which its label became known, so that
     late labels train too (None: all history). A backfill of labels for old requests counts as new;
     the Snapshot's cohorts, which go by the time of the request, show it. Fewer than `min_rows` new
-    rows after curation is no dataset. `max_rows` draws so many of the new rows. `arms` are the arms
+    rows after curation is no dataset. `max_rows` draws so many of the new rows. `replay` adds old
+    rows, and `cohort` (day, week or month) says how rows are grouped by time. `arms` are the arms
     whose rows train; rows that no experiment drew, such as imported ones, always may. `curate` are
     steps in order: values of `trueup.curate`, or functions at module level from table to table.
-    Golden items are always excluded after them.
+    Golden items are always excluded after them. `expire` is for later: only False can be given.
     """
 
     window: timedelta | None = timedelta(days=30)

@@ -26,7 +26,8 @@ MICROSECOND = timedelta(microseconds=1)
 class RollingSet:
     """Up to `rows` of the rows whose label became known within `last`, drawn with a seed.
 
-    Give its items to `build` as well: rows that judge a candidate are not learned in that cycle.
+    `name` is what gates and Decisions call it; `slices` are fields of the input by which results are
+    split. Give its items to `build` as well: rows that judge a candidate are not learned in that cycle.
     """
 
     name: str

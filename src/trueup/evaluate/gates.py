@@ -65,7 +65,7 @@ def better_of(measure: Scorer | Metric) -> str:
 class AtLeast:
     """The score on a set must reach a floor: `AtLeast(Accuracy(), 0.90, on=core)`.
 
-    The mean (or the metric) is compared with the floor; its 95 % interval is printed beside it
+    `measure` is a scorer or a metric, `on` a golden set. The mean (or the metric) is compared with the floor; its 95 % interval is printed beside it
     and decides nothing. For a metric where lower is better (`LogLoss`) the floor is the worst
     value allowed: at most. More than 5 % of the items unmeasured fails.
     """

@@ -45,8 +45,8 @@ class Part:
 class NoWorse:
     """The paired bet on a golden set: `NoWorse(Accuracy(), by=0.05, on=core, slices={"genre": 0.10})`.
 
-    Passing rejects "the challenger is worse by `by` or more", at the working level `level`; both
-    models answer every item, in an order that is fixed by the set and the seed. `slices=True`
+    Passing rejects "the challenger is worse by `by` or more" on the scale of `scorer`, at the
+    working level `level`; both models answer every item, in an order that is fixed by the set and the seed. `slices=True`
     tests each slice of the set at the same margin, a mapping gives each slicing its own; all must
     pass (intersection-union: no correction). A slice with fewer items than its margin needs in
     full agreement is too small: it is not tested, and named in the result and in `notes`; with

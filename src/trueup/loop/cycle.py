@@ -8,7 +8,7 @@ from typing import Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import TrueupError
+from trueup.core.errors import Busy, Conflict, StoreFull, TrueupError
 from trueup.core.protocols import TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import source_digest, to_json
@@ -35,6 +35,8 @@ def finish(context: Context) -> Decision | None:
         made = _make(context, state)
     except Stopped as stop:
         return _close(context, stop.step, stop.reason, stop.evidence)
+    except (Busy, Conflict, StoreFull):
+        raise  # no fault of the cycle's: it goes on at the next run
     except TrueupError as error:
         return _close(context, "cycle", f"{error.message}", {"code": error.code, "cure": error.cure})
     return _hand_over(context, made)
@@ -55,7 +57,7 @@ def _make(context: Context, state: LoopState) -> dict[str, Any]:
         raise Stopped("snapshot", built["refusal"], {"funnel": built["funnel"]})
     job = TrainJob(
         loop=loop.name, trainer=to_json(loop.trainer, context.base), data=Ref.from_json(built["data"]),
-        output=loop.task.answers, seed=loop.seed,
+        output=loop.task.answers, seed=loop.seed, budget=loop.budget,
     )
     trained = perform(context, cycle["id"], TRAIN, {"job": job.to_json()})
     _pay(context, cycle["id"], trained)

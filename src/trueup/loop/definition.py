@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from trueup.core import values
 from trueup.core.errors import DefinitionError
 from trueup.core.money import Spend
-from trueup.core.protocols import Trainer, Trigger
+from trueup.core.protocols import Budget, Trainer, Trigger
 from trueup.core.task import Outcome, Task
 from trueup.core.values import value
-from trueup.data import Recipe
 from trueup.release import Risk, Shadow, Stage
 from trueup.triggers import Cron, Manual
 
 if TYPE_CHECKING:
+    from trueup.data import Recipe
     from trueup.evaluate import Gate
     from trueup.loop.check import Problem
     from trueup.loop.plan import Plan
@@ -28,22 +29,33 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 
 
+def _recipe() -> Recipe:
+    """The default recipe; the room of data is loaded when it is first needed."""
+    from trueup.data import Recipe
+
+    return Recipe()
+
+
 @value("loop")
 class Loop:
     """What is measured, when to look and when to train, on which rows, and how it is released.
 
-    `champion` is the model that serves at first (None: the first one trained that passes its
-    floors). `target` names the label outcome to learn (None: the only one). `look` says when to
-    ask, `when` holds the reasons to train (any), `unless` those not to (any). `price` is what an
-    hour of training costs. `when_busy`: a newer candidate replaces one that waits, or no training
-    begins while a release runs.
+    `name` is small letters, digits and dashes; `task` says what is asked and answered, `outcomes`
+    how it went. `champion` is the model that serves at first (None: the first one trained that
+    passes its floors). `target` names the label outcome to learn (None: the only one). `look` says
+    when to ask, `when` holds the reasons to train (any), `unless` those not to (any); detectors
+    among them share `false_alarms_per_year`. `recipe` makes the dataset and `trainer` fits it; a
+    candidate must pass all `gates`, then the stages of `release` under the levels of `risk`.
+    `price` is what an hour of training costs, `budget` the time and the memory that a training may
+    take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
+    release runs. `mode` is act for now. `seed` fixes every draw.
     """
 
     name: str
     task: Task
     outcomes: Sequence[Outcome]
     trainer: Trainer
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=_recipe)
     champion: Any = None
     target: str | None = None
     look: Cron = Cron("0 2 * * *")
@@ -54,6 +66,7 @@ class Loop:
     release: Sequence[Stage] = ()
     risk: Risk = Risk()
     price: Spend | None = None
+    budget: Budget = Budget()
     when_busy: Literal["replace", "wait"] = "replace"
     mode: Literal["act"] = "act"
     seed: int = 0
@@ -73,15 +86,31 @@ class Loop:
             raise DefinitionError(
                 f"expected false_alarms_per_year above 0, got {self.false_alarms_per_year!r}"
             )
-        for name, parts, protocol in (
-            ("when", self.when, Trigger), ("unless", self.unless, Trigger), ("release", self.release, Stage),
-        ):
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Every part is what its place asks for."""
+        kinds: dict[str, Any] = {"task": Task, "look": Cron, "risk": Risk, "trainer": Trainer, "price": Spend | None, "budget": Budget}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise DefinitionError(f"expected a {name}, got {getattr(self, name)!r:.200} in {name}")
+        if getattr(type(self.recipe), "__kind__", "") != "recipe":
+            raise DefinitionError(f"expected a Recipe, got {self.recipe!r:.200} in recipe")
+        lists: dict[str, Any] = {"outcomes": Outcome, "when": Trigger, "unless": Trigger, "release": Stage}
+        if self.gates:
+            from trueup.evaluate import Gate
+
+            lists["gates"] = Gate
+        for name, kind in lists.items():
+            parts = getattr(self, name)
+            if not isinstance(parts, tuple):
+                raise DefinitionError(
+                    f"expected a list of {kind.__name__.lower()}s in {name}, got {parts!r:.200}",
+                    cure=f"write {name}=[{parts!r:.200}]",
+                )
             for part in parts:
-                if isinstance(part, type) or not isinstance(part, protocol):
-                    raise DefinitionError(
-                        f"expected {protocol.__name__.lower()}s in {name}, got {part!r}",
-                        cure=f"write {part.__name__}(...)" if isinstance(part, type) else "",
-                    )
+                if not isinstance(part, kind):
+                    raise DefinitionError(f"expected {kind.__name__.lower()}s in {name}, got {part!r:.200}")
 
     @property
     def label(self) -> Outcome:

@@ -7,9 +7,14 @@ import sys
 import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from trueup.core.errors import DefinitionError, NotFound, TrueupError, UnknownName
+from trueup.loop._nearest import suggestion
 from trueup.loop.definition import Loop
+
+_OURS: set[str] = set()
+"""Names of loop files that were loaded: another folder's `loop.py` may take the place of one."""
 
 
 def load_loops(path: Path) -> dict[str, Loop]:
@@ -23,27 +28,52 @@ def load_loops(path: Path) -> dict[str, Loop]:
         path = path / "loop.py"
     if not path.is_file():
         raise NotFound(f"expected a loop file, got {path}", cure="trueup init classify DIR writes one")
+    found: dict[str, Loop] = {}
+    for one in vars(_module(path)).values():
+        if isinstance(one, Loop) and found.setdefault(one.name, one) != one:
+            raise DefinitionError(
+                f"expected loops of different names in {path.name}, got two loops called {one.name!r}",
+                cure="replace(loop, name=...) makes another one",
+            )
+    if not found:
+        raise DefinitionError(
+            f"expected a Loop at module level of {path.name}, got none", cure="write loop = Loop(...)"
+        )
+    return found
+
+
+def _module(path: Path) -> ModuleType:
+    """The file, imported under its own name; one that fails leaves no half of a module behind."""
+    name, before = path.stem, sys.modules.get(path.stem)
+    if name in sys.stdlib_module_names or (before is not None and name not in _OURS):
+        file = getattr(before, "__file__", None)
+        if file is None or Path(file).resolve() != path:
+            raise DefinitionError(
+                f"expected a loop file whose name is no other module's, got {path.name}", cure="call it loop.py"
+            )
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    spec = spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"expected a Python file, got {path.name}", cure="call it loop.py")
     module = module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except TrueupError as error:
-        raise type(error)(f"{_where(path)}: {error.message}", cure=error.cure) if not isinstance(
-            error, UnknownName
-        ) else DefinitionError(f"{_where(path)}: {error.message}", cure=error.cure) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        where = _where(path, error)
+        if isinstance(error, TrueupError):  # its class, its code and its cure stay
+            error.message = f"{where}: {error.message}"
+            error.args = (error.message,)
+            raise error from None
         raise DefinitionError(
-            f"{_where(path)}: the loop file raised {type(error).__name__}: {error}"
+            f"{where}: the loop file raised {type(error).__name__}: {error}", cure=suggestion(error)
         ) from error
-    found = {one.name: one for one in vars(module).values() if isinstance(one, Loop)}
-    if not found:
-        raise DefinitionError(f"expected a Loop at module level of {path.name}, got none")
-    return found
+    _OURS.add(name)
+    return module
 
 
 def load_loop(path: Path, name: str | None = None) -> Loop:
@@ -60,8 +90,10 @@ def load_loop(path: Path, name: str | None = None) -> Loop:
     return found[name]
 
 
-def _where(path: Path) -> str:
-    """`loop.py:12`: the last line of the file itself in the present traceback."""
-    frames = traceback.extract_tb(sys.exc_info()[2])
+def _where(path: Path, error: BaseException) -> str:
+    """`loop.py:12`: the last line of the file itself in the error's traceback."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f"{path.name}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     return f"{path.name}:{lines[-1]}" if lines else path.name

@@ -1,3 +1,5 @@
+-- SPDX-License-Identifier: Apache-2.0
+
 -- name: fit_rows
 -- Rows fit for training whose label became known after $since: kept, answered or not, labelled.
 SELECT count(*) AS n FROM (

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from trueup.core.errors import ModelError
 from trueup.core.json import dumps
 from trueup.core.protocols import Answer, GateResult, Scorer, TrainJob
 from trueup.core.references import Ref
@@ -91,7 +92,7 @@ def _report(
     context: Context, data: dict[str, Any], challenger: Answer, champion: Answer | None,
     sets: dict[str, Any], results: list[GateResult],
 ) -> dict[str, Any] | None:
-    """The report as an artifact: a folder with report.html and report.md."""
+    """The report as an artifact: a folder with report.html and report.md; None where there is none."""
     from trueup.data import load as load_snapshot
     from trueup.evaluate import evaluate, report
 
@@ -103,10 +104,13 @@ def _report(
     }.values()
     scorers = [one for one in measures if isinstance(one, Scorer)]
     metrics = [one for one in measures if not isinstance(one, Scorer)]
-    found = [
-        evaluate(challenger, champion, items, scorers=scorers, metrics=metrics, seed=context.loop.seed)
-        for items in sets.values()
-    ]
+    try:
+        found = [
+            evaluate(challenger, champion, items, scorers=scorers, metrics=metrics, seed=context.loop.seed)
+            for items in sets.values()
+        ]
+    except ModelError:  # a model that cannot answer has no numbers; its gates have said so
+        return None
     funnel = load_snapshot(context.ledger, data["snapshot"]).funnel.lines()
     facts = {"loop": context.loop.name, "snapshot": data["snapshot"], "model": data["model"]["sha256"][:16],
              "champion": data["champion"] or "none", **data["metrics"]}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.decisions import Decision
 from trueup.core.json import dumps
 from trueup.core.references import Ref
-from trueup.data import Funnel
 from trueup.loop.context import know_kinds, moment
 from trueup.release import LoopState, recompute
 
@@ -135,6 +134,8 @@ def _canary(result: dict[str, Any]) -> list[str]:
 
 
 def _details(decision: Decision) -> list[str]:
+    from trueup.data import Funnel
+
     evidence = decision.evidence
     lines = [
         f"  {'passed' if gate['passed'] else 'failed'} gate: {gate['reason']}"

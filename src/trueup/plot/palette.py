@@ -22,6 +22,7 @@ PALETTE: Final[dict[str, tuple[str, str]]] = {
     "brown": ("#7a5c2e", "#d6b98c"),
     "pink": ("#a61e4d", "#faa2c1"),
 }
+"""Colours by what they stand for: (on light, on dark)."""
 SERIES: Final = ("teal", "violet", "brown", "pink", "ink", "muted")
 FIXED: Final = ("champion", "challenger")
 DASHES: Final = (None, "7 3", "2 3", "9 3 2 3", "4 4", "1 3")

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
+from trueup.core.errors import Conflict, DefinitionError, NotFound, UnknownName
 from trueup.core.json import digest
 from trueup.release.approval import Approval
-from trueup.release.canary import Canary
+from trueup.release.asking import Unloadable
+from trueup.release.canary import Canary, watch
 from trueup.release.levels import next_level
 from trueup.release.stage import Ruling, Scene, Terms
 from trueup.release.state import LoopState, Release, Test, decide, only, read
@@ -20,40 +22,83 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 
-def advance(ledger: Ledger, terms: Terms) -> Iterator[Decision]:
-    """Start, move on or end the loop's release, until its evidence says wait."""
+def advance(
+    ledger: Ledger, terms: Terms, pinned: Callable[[str], Terms] | None = None
+) -> Iterator[Decision]:
+    """Start, move on or end the loop's release, until its evidence says wait.
+
+    A release goes on under the definition that it began with: `pinned` gives its terms by their
+    digest where they are not `terms`. Where a person decides at the same moment, theirs stands
+    and the state is read again.
+    """
     while True:
         generation, state = read(ledger, terms.loop)
-        if state.paused is not None:
-            return
-        if state.release is None:
-            if state.waiting is None:
-                return
-            yield _start(ledger, terms, generation, state)
+        try:
+            decision = _move(ledger, terms, pinned, generation, state)
+        except Conflict:
             continue
-        scene = Scene(ledger, terms, state, state.release, ledger.cut(), to_us(ledger.clock.now()))
-        ruling = terms.stages[state.release.stage].rule(scene)
-        decision = _apply(scene, generation, ruling)
         if decision is None:
             return
         yield decision
 
 
+def _move(
+    ledger: Ledger, terms: Terms, pinned: Callable[[str], Terms] | None, generation: int, state: LoopState
+) -> Decision | None:
+    """The next Decision that is due, if any."""
+    if state.paused is not None:
+        return None
+    if state.release is None:
+        return _start(ledger, terms, generation, state) if state.waiting and terms.stages else None
+    broken = None
+    if pinned is not None and state.release.loop != terms.digest:
+        try:
+            terms = pinned(state.release.loop)
+        except (DefinitionError, NotFound, UnknownName) as error:
+            broken = Ruling("INVALID", f"the definition that it began with cannot be read any more: {error.message}")
+    scene = Scene(ledger, terms, state, state.release, ledger.cut(), to_us(ledger.clock.now()))
+    return _apply(scene, generation, broken or _ruling(scene))
+
+
+def _ruling(scene: Scene) -> Ruling:
+    """What the present stage says, unless the units that are being served already say no."""
+    release, stages = scene.release, scene.terms.stages
+    if release.stage >= len(stages):
+        return Ruling("REFUSE", "every stage has passed, and no Full() promotes it")
+    stage = stages[release.stage]
+    if release.guard is not None and not isinstance(stage, Canary):
+        seen = watch(scene, release.guard)
+        if seen.call != "HOLD":
+            return seen
+    try:
+        return stage.rule(scene)
+    except Unloadable as error:
+        return Ruling("INVALID", str(error))
+
+
 def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> Decision:
-    """Reserve a level, before the first labelled look, and enter the first stage."""
+    """Reserve a level, before the first labelled look, and enter the first stage.
+
+    What serves already, or cannot be loaded, is dropped and spends nothing.
+    """
     assert state.waiting is not None
     now = to_us(ledger.clock.now())
+    if state.waiting == state.champion:
+        return _drop(ledger, terms, generation, state, "it serves already: nothing to release")
     level = next_level(state.tests, terms.risk, now)
     k = len(state.tests) + 1
     release = Release(
         id=f"r-{digest([terms.loop, state.waiting, k])[:16]}", candidate=state.waiting, k=k,
         level=level, started=now, stage=0, entered=now, stepped=now, loop=terms.digest,
     )
+    before = state
     state = replace(
         state, waiting=None, release=release, tests=(*state.tests, Test(k, level, now))
     )
-    scene = Scene(ledger, terms, state, release, ledger.cut(), now)
-    state = _enter(scene)
+    try:
+        state = _enter(Scene(ledger, terms, state, release, ledger.cut(), now))
+    except Unloadable as error:
+        return _drop(ledger, terms, generation, before, str(error))
     assert state.release is not None
     forecast = state.release.parameters.get("forecast")
     words = f"test {k} of this loop's life, at level {level:.3g} of {terms.risk.wrong_promotion:g}"
@@ -66,16 +111,27 @@ def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> D
     )
 
 
+def _drop(ledger: Ledger, terms: Terms, generation: int, state: LoopState, reason: str) -> Decision:
+    """The waiting candidate is not released."""
+    return decide(
+        ledger, terms.loop, generation, replace(state, waiting=None), kind="stop", verdict="REFUSE",
+        reason=reason, subject=state.waiting,
+    )
+
+
 def _enter(scene: Scene) -> LoopState:
-    """The state in which the release has entered its present stage."""
-    release, stage = scene.release, scene.terms.stages[scene.release.stage]
-    parameters = stage.enter(scene)
+    """The state in which the release has entered its present stage; one after the last rules no more."""
+    release, stages = scene.release, scene.terms.stages
+    release = replace(release, entered=scene.now, step=0, stepped=scene.now, approval=None)
+    if release.stage >= len(stages):
+        return replace(scene.state, release=replace(release, parameters={}, validated=False))
+    stage = stages[release.stage]
     release = replace(
-        release, parameters=parameters, entered=scene.now, step=0, stepped=scene.now,
-        validated=release.proven and isinstance(stage, Approval),
+        release, parameters=stage.enter(scene), validated=release.proven and isinstance(stage, Approval)
     )
     routing = scene.state.routing
     if isinstance(stage, Canary):
+        release = replace(release, guard=release.parameters)
         routing = _routing(scene, release, stage.slices(0))
     return replace(scene.state, release=release, routing=routing)
 

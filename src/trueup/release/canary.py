@@ -74,6 +74,8 @@ class Canary:
             raise ArgumentError("expected step and lag above 0, and a window of at least 0")
 
     def problems(self, terms: Terms) -> list[str]:
+        if sum(isinstance(stage, Canary) for stage in terms.stages) > 1:
+            return ["a release can have one Canary, which draws each unit once: name all shares in it"]
         return []
 
     def slices(self, upto: int) -> list[dict[str, Any]]:
@@ -85,11 +87,9 @@ class Canary:
         ]
 
     def enter(self, scene: Scene) -> dict[str, Any]:
-        beta = scene.terms.risk.needless_rollback / max(
-            1, sum(isinstance(stage, Canary) for stage in scene.terms.stages)
-        )
+        beta = scene.terms.risk.needless_rollback
         return {
-            "release": scene.release.id, "since": scene.now, "lag": _us(self.lag),
+            "release": scene.release.id, "lag": _us(self.lag),
             "window": _us(self.window), "tolerance": self.tolerance,
             "tolerance_abs": self.tolerance_abs, "units": self.units, "pi": self.pi,
             "levels": {"count": beta / 4, "burden": beta / 4, "latency": beta / 2},
@@ -98,22 +98,16 @@ class Canary:
 
     def rule(self, scene: Scene) -> Ruling:
         release = scene.release
-        result, evidence = gather(scene, "canary", release.parameters)
-        words = describe(result)
-        if result["invalid"]:
-            return Ruling("INVALID", f"{result['invalid']}: {words}", evidence)
-        harm = [name for name in ("count", "burden", "latency") if result[name]["rejected"]]
-        if harm:
-            return Ruling("ROLLBACK", f"harm in {_NAMES[harm[0]]}: {words}", evidence)
-        if scene.now < release.stepped + _us(self.step):
-            return Ruling("HOLD", words, evidence)
+        seen = watch(scene, release.parameters)
+        if seen.call != "HOLD" or scene.now < release.stepped + _us(self.step):
+            return seen
         if release.step + 1 < len(self.shares):
             share = self.shares[release.step + 1]
             return Ruling(
-                "HOLD", f"no harm seen, on to {share:.0%} of the units: {words}", evidence,
+                "HOLD", f"no harm seen, on to {share:.0%} of the units: {seen.reason}", seen.evidence,
                 slices=self.slices(release.step + 1),
             )
-        return Ruling("PASS", f"no harm seen: {words}", evidence)
+        return Ruling("PASS", f"no harm seen: {seen.reason}", seen.evidence)
 
 
 _NAMES = {"count": "failing units", "burden": "failing requests", "latency": "slow requests"}
@@ -121,6 +115,18 @@ _NAMES = {"count": "failing units", "burden": "failing requests", "latency": "sl
 
 def _us(span: timedelta) -> int:
     return int(span.total_seconds() * 1e6)
+
+
+def watch(scene: Scene, parameters: dict[str, Any]) -> Ruling:
+    """What the units that the challenger serves say: ROLLBACK, INVALID, or HOLD for no harm seen."""
+    result, evidence = gather(scene, "canary", parameters)
+    words = describe(result)
+    if result["invalid"]:
+        return Ruling("INVALID", f"{result['invalid']}: {words}", evidence)
+    harm = [name for name in ("count", "burden", "latency") if result[name]["rejected"]]
+    if harm:
+        return Ruling("ROLLBACK", f"harm in {_NAMES[harm[0]]}: {words}", evidence)
+    return Ruling("HOLD", words, evidence)
 
 
 def describe(result: dict[str, Any]) -> str:
@@ -209,12 +215,14 @@ def _broken(
         return "an assignment came without its propensity"
     if any(row["arms"] > 1 for row in rows):
         return "a unit was seen in two arms"
-    known = {"loop": loop, "since": parameters["since"]}
+    known = {"loop": loop, "release": parameters["release"]}
     lost = ledger.query(QUERIES["exposures_lost"], known, cut=cut).to_pylist()[0]["n"]
     return "exposures were lost" if lost else None
 
 
 def _arm(rows: list[dict[str, Any]], p95: float | None) -> dict[str, Any]:
+    import numpy as np
+
     slow = [row["seconds"] is None or row["seconds"] > p95 for row in rows] if p95 is not None else []
     return {
         "units": len(rows),

@@ -57,9 +57,11 @@ def reject(
 ) -> Decision:
     """End the running release of this candidate as refused, or drop it while it waits."""
     generation, state = read(ledger, loop)
+    evidence = {}
     if state.waiting == candidate:
         state = replace(state, waiting=None)
     elif state.release is not None and state.release.candidate == candidate:
+        evidence["release"] = state.release.id
         state = end(state)
     else:
         running = state.release.candidate if state.release else state.waiting
@@ -69,7 +71,7 @@ def reject(
         )
     return decide(
         ledger, loop, generation, state, kind="reject", verdict="REFUSE", reason=reason,
-        subject=candidate, actor=who or whoami(),
+        subject=candidate, actor=who or whoami(), evidence=evidence,
     )
 
 
@@ -93,7 +95,7 @@ def resume(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) ->
     generation, state = read(ledger, loop)
     if state.paused is None:
         raise Refused(f"{loop} is not paused", cure="trueup status")
-    served = state.release is not None and "levels" in state.release.parameters
+    served = state.release is not None and state.release.guard is not None
     state = replace(end(state) if served else state, paused=None)
     if served:
         reason += " (the canary was cut by the pause: its release has ended)"
@@ -104,7 +106,10 @@ def resume(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) ->
 
 
 def rollback(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) -> Decision:
-    """End the running release; where none runs, the champion before this one serves again."""
+    """End the running release; where none runs, the champion that this one replaced serves again.
+
+    Rolling back twice goes back twice: never forth again to what was rolled back.
+    """
     generation, state = read(ledger, loop)
     if state.release is not None:
         subject: str | None = state.release.candidate
@@ -127,8 +132,15 @@ def _waiting(loop: str, state: LoopState) -> Release:
 
 
 def _before(ledger: Ledger, loop: str, state: LoopState) -> str:
-    for decision in ledger.decisions(loop, newest=True):
+    stack: list[str] = []
+    for decision in ledger.decisions(loop):
         champion = decision.state.get("champion")
-        if champion is not None and champion != state.champion:
-            return str(champion)
+        if champion is None or stack[-1:] == [champion]:
+            continue
+        if decision.kind == "rollback":
+            stack.pop()
+        else:
+            stack.append(champion)
+    if len(stack) > 1:
+        return stack[-2]
     raise Refused(f"{loop} has had no champion before {state.champion}: nothing to go back to")

@@ -83,6 +83,7 @@ class Stage(Protocol):
 
 
 METHODS: dict[str, Method] = {}
+"""How evidence is recomputed, by the name that a Decision stores: `method` fills it."""
 
 
 def method(name: str) -> Callable[[Method], Method]:

@@ -30,8 +30,9 @@ class Release:
 
     `stage` counts the loop's stages and `step` the steps within one. `proven`: the gate that
     carries the promise, and the anchor, have rejected at `level`. `validated`: only the approval
-    is missing. `parameters` are those of the present stage, fixed when it was entered. `loop` is
-    the digest of the definition that this release runs under.
+    is missing. `parameters` are those of the present stage, fixed when it was entered, and `guard`
+    those of the canary, whose guardrails are looked at until the release ends. `approval` is what
+    a person said in this stage. `loop` is the digest of the definition that it runs under.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Release:
     proven: bool = False
     validated: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
+    guard: dict[str, Any] | None = None
     approval: dict[str, Any] | None = None
 
 

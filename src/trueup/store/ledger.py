@@ -65,7 +65,7 @@ class Ledger:
         Raises NotFound (no ledger there), ForeignLedger, NewerLedger, NetworkFileSystem, Busy
         (being migrated) or StoreFull. An older schema is backed up and migrated.
         """
-        home = Path(home)
+        home = Path(home).expanduser().absolute()
         path = home / "journal.sqlite"
         refuse_network(home)
         if not create and not path.exists():

@@ -219,22 +219,26 @@ def replay(
     traffic = Served(rows)
     last = max([rows[-1].ts, *(known for row in rows for _, _, known in row.labels)])
     end = loop.look.next(from_us(last))
-    client = connect(loop.name, home, clock=clock, ids=Ids(clock, seed), acknowledge="enqueue")
+    client: Client | None = None
     try:
         while True:
-            client.flush()
             _look(loop, made, base, approve, after)
             if progress is not None:
                 progress(f"{loop.name} {clock.now():%Y-%m-%d}", traffic.done, len(rows))
             if clock.now() >= end:
                 return made
+            client = client or connect(
+                loop.name, home, clock=clock, ids=Ids(clock, seed), acknowledge="enqueue"
+            )
             due = loop.look.next(clock.now()) if every is None else clock.now() + every
             traffic.play(client, clock, min(due, end))
+            client.flush()
     except BaseException:
         made.ledger.close()
         raise
     finally:
-        client.close()
+        if client is not None:
+            client.close()
         traffic.close()
 
 

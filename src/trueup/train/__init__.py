@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 5: fits, and never serves: trainers, and the safe running of one in a process of its own."""
 
+from trueup.core.protocols import Budget
 from trueup.train.boosted import Xgboost
 from trueup.train.capabilities import refuse
 from trueup.train.command import Command
@@ -8,4 +9,4 @@ from trueup.train.rows import Rows, read
 from trueup.train.run import Attempt, Trained, run
 from trueup.train.scikit import Sklearn
 
-__all__ = ["Attempt", "Command", "Rows", "Sklearn", "Trained", "Xgboost", "read", "refuse", "run"]
+__all__ = ["Attempt", "Budget", "Command", "Rows", "Sklearn", "Trained", "Xgboost", "read", "refuse", "run"]

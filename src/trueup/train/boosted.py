@@ -32,9 +32,9 @@ class Xgboost:
     `params` are XGBoost's own over these defaults: ``eta=0.1, max_depth=6, min_child_weight=0.1``;
     above 1,000 columns ``colsample_bytree=0.1``, and without numeric fields ``max_bin=8`` (on film
     descriptions 2.5 times faster than 0.3 and 16, and no worse by F1). Only columns
-    that `least` rows share are read. `threshold` as in Sklearn. It can go on from a model: `rounds`
-    trees are added, on the columns that the model knows. With one thread, equal jobs give equal
-    bytes.
+    that `least` rows share are read. `features` and `threshold` as in Sklearn. It can go on from a model: `rounds`
+    trees are added, on the columns that the model knows. With one thread (`threads`), equal
+    jobs give equal bytes.
     """
 
     rounds: int = 100

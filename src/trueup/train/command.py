@@ -24,7 +24,7 @@ _LARGEST = 16 * 2**20
 
 @value("trainer.command")
 class Command:
-    """Trains with a program, which runs in an empty folder of its own.
+    """Trains with the program `argv` (texts and paths), which runs in an empty folder of its own.
 
     It finds there `job.json`: the job, with the local paths `data` (Parquet: input, target,
     weight, part), `init` (a model folder, or null), and `params`. It writes a model folder with a
@@ -33,7 +33,8 @@ class Command:
     Exit 0 means done, 75 "try again", anything else failed. A line on its standard output like
     `{"step": 3, "total": 10}` says how far it is; the rest of its output is kept for the report.
     What it can do is declared here: `outputs`, `stateful`, `weights`. Time and memory are limited
-    by the job's budget, its children included.
+    by the job's budget, its children included. `threads` is told to the usual libraries of numbers
+    in its environment.
     """
 
     argv: tuple[Any, ...]

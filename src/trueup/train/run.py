@@ -119,7 +119,7 @@ def run(
     """
     _check(job, retries, retry_delay, backoff)
     key = job_key(job)
-    home = Path(workdir) / key[:16]
+    home = Path(workdir).absolute() / key[:16]
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):
         found = _finished(home, artifacts, key)
@@ -167,12 +167,12 @@ def _attempt(
         budget=job.budget, progress=progress,
     )
     if ended.why == "time":
-        reason = f"expected an end within {job.budget.seconds:g} s, got none; cure: raise Budget(seconds=...)"
+        reason = f"expected an end within {job.budget.seconds:g} s, got none; cure: raise Loop(budget=Budget(seconds=...))"
         return end("time", reason, ended), None
     if ended.why == "memory":
         reason = (
             f"expected at most {job.budget.megabytes} MB of memory, got {ended.megabytes}; "
-            "cure: raise Budget(megabytes=...), or train on fewer rows"
+            "cure: raise Loop(budget=Budget(megabytes=...)), or train on fewer rows"
         )
         return end("memory", reason, ended), None
     said = _outcome(folder)

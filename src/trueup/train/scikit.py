@@ -40,7 +40,7 @@ class Sklearn:
 
     `estimator` is "logistic" (the default: labels), "sgd" (labels or numbers; the only one that
     can go on from a model, with `params={"passes": 10}` over the rows), "naive_bayes" (labels,
-    no negative numbers) or "ridge" (numbers). `params` are scikit-learn's own. `threshold` is for
+    no negative numbers) or "ridge" (numbers). `features` says what is read of an input. `params` are scikit-learn's own. `threshold` is for
     lists of labels: the least probability of an answered one; None answers the number of labels
     with the best expected F1. Equal jobs give equal bytes. With three labels or more, logistic
     tells each label from the rest (9.4 s to 2.7 s on 5,000 film texts).

@@ -27,7 +27,7 @@ _EVERY = re.compile(r"every (\w+?)s?(?: (night|morning))?$")
 
 @value("trigger.cron")
 class Cron:
-    """A schedule: five cron fields, `@weekly`, `nightly`, or `every sunday night`.
+    """A schedule; `expression` is five cron fields, `@weekly`, `nightly`, or `every sunday night`.
 
     As a loop's `look` it says when to ask; in `when` it says when to train. `tz` is an IANA name;
     moments that daylight saving skips run at the next valid one. Missed moments count once.

@@ -100,11 +100,12 @@ class Teller:
         for line in lines:
             self.say(line, "dim", indent=4)
 
-    def expect(self, holds: bool, what: str) -> bool:
-        """What had to come out: said with a mark, and remembered."""
-        self.account.scenes[-1].checks.append((bool(holds), what))
+    def expect(self, holds: bool, what: str, wanted: str) -> bool:
+        """What came out, said with a mark and remembered; where it did not, what was wanted."""
+        told = what if holds else f"expected {wanted}; got {what or 'nothing of the kind'}"
+        self.account.scenes[-1].checks.append((bool(holds), told))
         mark = "[green]✓[/]" if holds else "[bold red]✗ did not come out:[/]"
-        self.console.print(f"  {mark} {escape(what)}", soft_wrap=True)
+        self.console.print(f"  {mark} {escape(told)}", soft_wrap=True)
         return bool(holds)
 
     def progress(self, what: str, done: int, total: int) -> None:

@@ -44,7 +44,7 @@ class Year:
         for golden in self.loop.golden():
             freeze(self.ledger, self.loop.name, golden)
         self.decisions: list[Decision] = []
-        self._progress = progress
+        self.progress = progress
         self.look()
         self.client = connect(
             self.loop.name, home, clock=self.clock, ids=Ids(self.clock, world.seed), acknowledge="enqueue"
@@ -64,22 +64,27 @@ class Year:
                 if before is not None:
                     before()
                 self.look()
-            if self._progress is not None:
-                self._progress(f"{tick:%B}", (tick - START) // DAY, 365)
+            if self.progress is not None:
+                self.progress(f"{tick - HALF:%B}", (tick - START) // DAY, 365)
         self.client.flush()
         return self.decisions[first:]
 
     def look(self) -> None:
         """Run the loop, and approve the candidate that waits for it."""
-        made = run(self.loop, self.ledger, base=self.home, progress=self._progress)
+        made = run(self.loop, self.ledger, base=self.home, progress=self.progress)
         release = self._state().release
         if release is not None and "by" in release.parameters and release.approval is None:
             made.append(approve(
                 self.ledger, self.loop.name, release.candidate, who=APPROVER,
                 reason="no worse in shadow, no harm in the canary",
             ))
-            made.extend(run(self.loop, self.ledger, base=self.home, progress=self._progress))
+            made.extend(run(self.loop, self.ledger, base=self.home, progress=self.progress))
         self.decisions.extend(made)
+
+    @property
+    def champion(self) -> str | None:
+        """Who serves now; None where history was too little to train a first champion."""
+        return self._state().champion
 
     def _state(self) -> LoopState:
         return read(self.ledger, self.loop.name)[1]

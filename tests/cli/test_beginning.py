@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trueup.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(capsys: Any, *args: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(one) for one in args])
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_init_says_what_it_wrote_and_what_comes_next(tmp_path: Path, capsys: Any) -> None:
+    code, said, _ = run(capsys, "init", "classify", tmp_path / "x1")
+    assert code == 0
+    assert f"wrote {tmp_path / 'x1' / 'loop.py'}" in said
+    assert "trueup run --train" in said
+    code, _, said = run(capsys, "init", "classify", tmp_path / "x1")
+    assert code == 2
+    assert "--force" in said
+    code, said, _ = run(capsys, "init", "classify", tmp_path / "x1", "--force", "--json")
+    assert code == 0
+    assert json.loads(said)["loop"] == "x1"
+
+
+def test_another_kind_is_a_mistake_with_a_cure(tmp_path: Path, capsys: Any) -> None:
+    code, _, said = run(capsys, "init", "clasify", tmp_path / "x1")
+    assert code == 2
+    assert "did you mean 'classify'?" in said
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell: str, capsys: Any) -> None:
+    if shell == "bash" and not os.path.exists("/bin/bash"):
+        pytest.skip("no bash here")
+    code, said, _ = run(capsys, "completion", shell)
+    assert code == 0
+    assert "_TRUEUP_COMPLETE" in said
+
+
+def test_completion_knows_the_commands() -> None:
+    env = {**os.environ, "_TRUEUP_COMPLETE": "bash_complete", "COMP_WORDS": "trueup sna", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from trueup.cli import main; main()"], env=env, text=True, capture_output=True, check=False
+    )
+    assert "plain,snapshot" in done.stdout
+
+
+def test_the_page_of_the_command_line_is_fresh() -> None:
+    """docs/cli.md is written from the commands' help."""
+    text = runpy.run_path(str(ROOT / "docs" / "_cli.py"))["text"]()
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == text, "run python docs/_cli.py"
