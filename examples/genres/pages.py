@@ -209,7 +209,7 @@ def _rests(found: Study) -> str:
     lost = f" {stopped} trainings ended without a candidate." if stopped else ""
     return (
         f"At {rests} of {len(looks)} looks it rested, and said why: too few new films, or a release that still ran. "
-        f"The numbers above hold each reason.{lost}"
+        f"Each is a Decision, with its reason.{lost}"
     )
 
 
@@ -233,8 +233,8 @@ def _why(found: Study) -> list[Any]:
         "disagreement for a whole film won or lost, so that it errs on the long side: F1 moves by parts of a film. (Where the "
         "champion is new, nothing that it answered is logged yet, and a disagreement of .15 is taken.)",
         f"To the line: the pairs after which the evidence reached 1 / level, {_span([row[6] for row in rows if row[6]])} months of films. "
-        "Looks are monthly, so that no look before the second, often the third, could have promoted; and this loop keeps a shadow "
-        f"for three months at least, so that no model is judged on one season. It would refuse at {units} pairs, "
+        "Looks are monthly, so that the first or the second look after the start could have promoted; but this loop keeps a "
+        f"shadow for three months at least, so that no model is judged on one season. It would refuse at {units} pairs, "
         f"{units / max(months, 1e-9):.1f} months.",
         table,
     ]  # fmt: skip

@@ -256,3 +256,20 @@ def furnish(folder: Path, pristine: Path, shell: Shell) -> Desk:
 
     shutil.copytree(pristine, folder)
     return Desk(folder, shell).write().golden(toy_rows(120, seed=77))
+
+
+@pytest.fixture(scope="session")
+def first_life(tmp_path_factory: pytest.TempPathFactory, pristine: Path, shell: Shell) -> Path:
+    """A folder whose loop has imported its rows, and has run once."""
+    made = furnish(tmp_path_factory.mktemp("first") / "desk", pristine, shell).imported()
+    made.trueup("run", "loop.py").said(0)
+    return made.folder
+
+
+@pytest.fixture
+def lived(tmp_path: Path, first_life: Path, shell: Shell) -> Desk:
+    """A copy of it: rows, Decisions and models that could be lost."""
+    import shutil
+
+    shutil.copytree(first_life, tmp_path / "desk")
+    return Desk(tmp_path / "desk", shell)

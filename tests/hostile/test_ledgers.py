@@ -57,10 +57,9 @@ def newer(path: Path) -> None:
     (newer, "T302", ("schema 99", "install the newer Trueup")),
 ], ids=["emptied", "a stump", "truncated", "garbage", "damaged", "foreign", "newer"])  # fmt: skip
 def test_a_ledger_that_is_not_ours_or_not_whole_is_left_alone(
-    spoil: Any, code: str, words: tuple[str, ...], desk: Any
+    spoil: Any, code: str, words: tuple[str, ...], lived: Any
 ) -> None:
-    desk.imported()
-    desk.trueup("run", "loop.py").said(0)
+    desk = lived
     path = desk.home / "journal.sqlite"
     with closing(sqlite3.connect(path)) as file:  # all of it in one file
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -89,9 +88,8 @@ def test_a_network_file_system_is_refused(desk: Any) -> None:
     assert not desk.home.exists()
 
 
-def test_another_program_in_a_transaction_makes_it_busy(desk: Any) -> None:
-    desk.imported()
-    desk.trueup("run", "loop.py").said(0)
+def test_another_program_in_a_transaction_makes_it_busy(lived: Any) -> None:
+    desk = lived
     before = desk.holds()
     impatient = "from trueup.store import Ledger\nLedger.open.__func__.__kwdefaults__['busy'] = 0.2"
     holder = desk.shell.start(None, desk.folder, before=(
@@ -140,20 +138,18 @@ elif (libc.unshare(0x20000) or libc.mount(b'none', b'/', None, 0x44000, None)
 """
 
 
-@pytest.mark.parametrize("command", [
-    ("run", "loop.py", "--now"), ("import", "rows.jsonl", "--yes"), ("pause", "-m", "x"), ("golden", "freeze"), ("prune",),
-])  # fmt: skip
-def test_a_home_that_is_read_only_is_told_and_left_alone(command: tuple[str, ...], desk: Any) -> None:
-    desk.imported()
-    desk.trueup("run", "loop.py").said(0)
-    before = desk.holds()
-    ended = desk.trueup(*command, before=READ_ONLY)
-    if ended.code == 77:
-        pytest.skip("this machine lets nobody mount")
-    ended.said(5, "T300", "cure: ")
-    for path in [desk.home, *desk.home.rglob("*")]:
+def test_a_home_that_is_read_only_is_told_and_left_alone(lived: Any) -> None:
+    before = lived.holds()
+    for command in (
+        ("run", "loop.py", "--now"), ("import", "rows.jsonl", "--yes"), ("pause", "-m", "x"), ("golden", "freeze"), ("prune",),
+    ):  # fmt: skip
+        ended = lived.trueup(*command, before=READ_ONLY)
+        if ended.code == 77:
+            pytest.skip("this machine lets nobody mount")
+        ended.said(5, "T300", "cure: ")
+    for path in [lived.home, *lived.home.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o200)
-    assert desk.holds() == before
+    assert lived.holds() == before
 
 
 def test_a_home_named_by_a_relative_path_trains(desk: Any) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_clock_that_jumps_back_turns_no_order_round(desk: Any) -> None:
         decisions = ledger.decisions("toys")
         assert [one.generation for one in decisions] == list(range(1, len(decisions) + 1))
         assert [one.at for one in decisions] == sorted(one.at for one in decisions)
-        assert all(b.previous == a.digest() for a, b in zip(decisions, decisions[1:], strict=False))
+        assert all(b.previous == a.digest() for a, b in pairwise(decisions))
         seqs = ledger.scan("toys", "interaction")["seq"].to_pylist()
         assert seqs == sorted(set(seqs))
         for snapshot in list_snapshots(ledger, "toys"):

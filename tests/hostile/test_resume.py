@@ -129,6 +129,40 @@ def test_another_machine_explains_every_decision_to_the_same_bits(
     assert len(there) > len(life.decisions[-1])
 
 
+def test_why_knows_the_parts_that_the_loop_file_defines(desk: Any) -> None:
+    """A scorer of one's own, and a trigger of one's own, are found in the loop file beside the home."""
+    text = desk.file.read_text().replace("    when=[Rows(30)],", "    when=[Often(), Falls(Custom(mine), below=0.5)],")
+    text = text.replace("import Cron, Rows", "import Cron, Falls, Rows").replace("Accuracy, AtLeast", "Accuracy, AtLeast, Custom")
+    text = text.replace("HOUR = timedelta(hours=1)", OWN)
+    desk.file.write_text(text)
+    desk.imported()
+    made = desk.trueup("run", "--json").said(0).json
+    looked = next(one for one in made if one["kind"] == "look")
+    assert looked["verdict"] == "TRAIN"
+    found = desk.trueup("why", looked["id"], "--json").said(0).json
+    assert found["matches"] is True
+    away = desk.folder.with_name("away")
+    shutil.copytree(desk.home, away / ".trueup")
+    lost = desk.trueup("--home", away / ".trueup", "why", looked["id"]).said(0)
+    assert "cannot be recomputed: expected a known kind, got 'trigger.often'" in lost.out
+
+
+OWN = """HOUR = timedelta(hours=1)
+from trueup.core.protocols import Finding
+from trueup.core.values import value
+
+
+def mine(given, answer, label):
+    return float(answer == label)
+
+
+@value("trigger.often")
+class Often:
+    def look(self, facts):
+        return Finding(True, "as often as it is asked")
+"""
+
+
 def test_changed_evidence_is_seen_by_why(life: Life, furnished: Callable[[Path], Any], tmp_path: Path) -> None:
     """One label of a shadow that was changed behind the ledger's back: exit 1, and where it differs."""
     import sqlite3

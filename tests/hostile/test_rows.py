@@ -30,8 +30,8 @@ HOUR = timedelta(hours=1)
 # -- import ---------------------------------------------------------------------------------------
 
 
-def test_a_column_that_is_not_there_is_named_with_the_nearest(desk: Any) -> None:
-    before = desk.imported().holds()
+def test_a_column_that_is_not_there_is_named_with_the_nearest(lived: Any) -> None:
+    desk, before = lived, lived.holds()
     path = desk.data(toy_rows(20, seed=8), "more.jsonl")
     desk.trueup("import", path, "--map", "input=sentense").said(2, "T105", "'sentense'", "more.jsonl", "did you mean 'sentence'?")
     desk.trueup("import", path, "--map", "kind=knid").said(2, "T105", "'knid'", "did you mean 'kind'?")
@@ -71,8 +71,8 @@ def test_rows_that_are_not_json_are_set_aside_with_their_lines(desk: Any) -> Non
     assert desk.holds() is not None
 
 
-def test_a_file_of_nothing_that_fits_says_the_first_reason(desk: Any) -> None:
-    before = desk.imported().holds()
+def test_a_file_of_nothing_that_fits_says_the_first_reason(lived: Any) -> None:
+    desk, before = lived, lived.holds()
     row = {"sentence": "w0x1", "kind": "plant", "user": None, "ts": "2026-01-01"}
     desk.data([json.dumps(row)] * 3, "bad.jsonl")
     desk.trueup("import", "bad.jsonl", "--yes").said(2, "T105", "all 3 were set aside", "line 1", "user is missing", "quarantine")
@@ -96,9 +96,8 @@ def test_a_file_that_ends_too_early_can_be_imported_again(desk: Any) -> None:
 # -- the application ------------------------------------------------------------------------------
 
 
-def test_nan_from_the_application_is_refused_and_nothing_is_written(desk: Any) -> None:
-    nan = float("nan")
-    desk.trueup("run", "loop.py").said(0)
+def test_nan_from_the_application_is_refused_and_nothing_is_written(lived: Any) -> None:
+    nan, desk = float("nan"), lived
     before = desk.holds()
     with connect("toys", desk.home) as client:
         choice = client.choose("u1")

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOMS = ("cli._open", "cli.data", "cli.keep", "cli.look", "cli.people", "client", "loop", "testing",
-         "store._history", "store._doctor", "registry.retention", "models.constant", "train.run")
+         "store._history", "store._doctor", "registry.retention", "models.constant", "train.run", "stats", "loop.plan",
+         "loop.status", "loop.check", "loop._nearest", "data.manifest", "evaluate.report")
 
 
 def main() -> None:
@@ -25,6 +26,9 @@ def main() -> None:
 
     for room in ROOMS:
         import_module(f"trueup.{room}")
+    for other in ("rich.console", "rich.progress", "click.shell_completion", "getpass"):
+        import_module(other)
+    import_module("trueup.loop.context").know_kinds()
     sys.path.insert(0, str(Path(__file__).parent))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,10 +116,14 @@ def plan_lines(plan: Plan) -> list[str]:
 @click.option("--now", is_flag=True, help="Look now, whatever the schedule says.")
 @click.option("--train", "ask", is_flag=True, help="Ask for a training at this look.")
 @click.option("--dry", is_flag=True, help="Show the plan instead.")
+@click.option("--replay", is_flag=True, help="Run the imported past as if it were live, in a home of its own.")
+@click.option("--since", type=click.DateTime(), help="With --replay: where the live part begins.")
+@click.option("--until", type=click.DateTime(), help="With --replay: where it ends.")
 @as_json
 @click.pass_context
 def run_(
-    ctx: click.Context, file: Path, loop_: str | None, now: bool, ask: bool, dry: bool, json_: bool
+    ctx: click.Context, file: Path, loop_: str | None, now: bool, ask: bool, dry: bool, replay: bool,
+    since: datetime | None, until: datetime | None, json_: bool,
 ) -> None:
     """One look: finish what was begun, move the release on, train if there is a reason to."""
     from trueup.loop import request, run
@@ -127,6 +132,9 @@ def run_(
     if dry:
         ctx.invoke(plan_, file=file, loop_=loop_, json_=json_)
         return
+    if replay:
+        _replay(ctx, file, loop_, since, until, json_)
+        return
     with open_loop(ctx, file, loop_) as (loop, ledger, base), progress(json_) as say:
         problems = [str(problem) for problem in loop.check() if problem.severe]
         if problems:
@@ -134,14 +142,38 @@ def run_(
         if ask:
             request(ledger, loop.name, whoami())
         made = run(loop, ledger, base=base, now=now or ask, progress=say)
-        plan = None if made else loop.plan(ledger)
+        told = not made or any(decision.kind == "start" for decision in made)
+        plan = loop.plan(ledger) if told else None
     if json_:
         show_json([asdict(decision) for decision in made])
         return
     for decision in made:
         click.echo(_line(decision))
-    if plan is not None:
+    if plan is not None and not made:
         click.echo(f"nothing was due; next look {plan.next_look:%Y-%m-%d %H:%M}")
+    if plan is not None and plan.days is not None:
+        click.echo(f"the shadow needs about {plan.days:.0f} days at most, at the traffic of the last 30 days logged")
+
+
+def _replay(
+    ctx: click.Context, file: Path, loop_: str | None, since: datetime | None, until: datetime | None,
+    json_: bool,
+) -> None:
+    """The imported past, month by month: every answer is given before its label is learned."""
+    from trueup.core.clock import utc
+    from trueup.testing.replay import replay
+
+    with open_loop(ctx, file, loop_) as (loop, ledger, base), progress(json_) as say:
+        home = ledger.home / "replay" / loop.name
+        first, last = (None if day is None else utc(day) for day in (since, until))
+        with replay(loop, ledger, home, since=first, until=last, base=base, progress=say) as made:
+            decisions = list(made.decisions)
+    if json_:
+        show_json([asdict(decision) for decision in decisions])
+        return
+    for decision in decisions:
+        click.echo(_line(decision, short=True))
+    click.echo(f"to look further: trueup --home {home} status")
 
 
 @click.command("status")
@@ -176,9 +208,13 @@ def status_(ctx: click.Context, loop_: str | None, json_: bool) -> None:
 def why_(ctx: click.Context, id_: str, loop_: str | None, json_: bool) -> None:
     """Explain a Decision in plain words, and recompute it from the ledger's rows."""
     from trueup.loop import why
+    from trueup.loop.files import load_beside
 
     with open_ledger(ctx) as ledger:
         found: Any = why(ledger, id_, loop_)
+        lost = any("cannot be recomputed" in line for line in found.lines)
+        if lost and load_beside(ledger.home):  # it rests on a part of one's own, in the loop file
+            found = why(ledger, id_, loop_)
     if json_:
         show_json(found.to_json())
     else:

@@ -126,6 +126,15 @@ class Facts(Protocol):
         """Since when `detector` counts: its last accepted alarm, else the champion's promotion."""
         ...
 
+    def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+        """Logged requests asked after `since` and up to `until`: choice, ts, received, unit,
+        candidate, input, output (JSON texts) and more, as they became known."""
+        ...
+
+    def learned(self) -> tuple[str | None, pa.Table | None]:
+        """The champion, and the training rows of its Snapshot (None where there is none)."""
+        ...
+
 
 @runtime_checkable
 class Trigger(Protocol):

@@ -111,6 +111,11 @@ def _release(loop: Loop) -> Iterator[Problem]:
         yield Problem(
             "release", "no stage carries the promise: put a Shadow on a label of the input before Full()"
         )
+    if loop.risk.per == "year":
+        alpha = loop.risk.wrong_promotion
+        yield Problem(
+            "risk", f"per='year' promises at most {alpha:.0%} a year: {1 - (1 - alpha) ** 5:.0%} in five years", severe=False
+        )
     terms = Context(loop, None).terms()  # type: ignore[arg-type]
     for stage in loop.release:
         for words in stage.problems(terms):

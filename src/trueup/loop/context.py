@@ -54,6 +54,18 @@ class Context:
             margin=carrier.no_worse_by if carrier else 0.0, seed=self.loop.seed,
         )
 
+    def under(self, digest: str) -> Context:
+        """The same work under the definition with this digest: what was begun goes on as it began.
+
+        Raises NotFound or DefinitionError where that definition cannot be read any more.
+        """
+        if digest == self.digest:
+            return self
+        loop = pinned(self.ledger, self.loop.name, digest, self.base)
+        made = Context(loop, self.ledger, base=self.base, progress=self._progress)
+        made.digest, made._predictors = digest, self._predictors
+        return made
+
     def pin(self) -> None:
         """Record the definition, so that what was decided under it can be explained later."""
         self.ledger.put(self.loop.name, "loop", self.digest, {"json": self.loop.to_json(self.base)})
@@ -69,7 +81,7 @@ def _loaded(folder: Path) -> Predictor:
 
 def know_kinds() -> None:
     """Register the kinds of every room that a definition, or a piece of evidence, may name."""
-    for room in ("models", "curate", "data", "train", "evaluate", "triggers", "release", "loop"):
+    for room in ("models", "curate", "data", "train", "evaluate", "monitor", "triggers", "release", "loop"):
         import_module(f"trueup.{room}")
 
 

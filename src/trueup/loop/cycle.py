@@ -27,18 +27,21 @@ class Stopped(Exception):
 
 
 def finish(context: Context) -> Decision | None:
-    """Run, or go on with, the cycle that the loop's state names; None where there is none."""
+    """Run, or go on with, the cycle that the loop's state names, under the definition that it began
+    with; None where there is none, or the loop is paused."""
     _, state = read(context.ledger, context.loop.name)
-    if state.cycle is None:
+    if state.cycle is None or state.paused is not None:
         return None
     try:
-        made = _make(context, state)
+        made = _make(context.under(state.cycle["loop"]), state)
     except Stopped as stop:
         return _close(context, stop.step, stop.reason, stop.evidence)
     except (Busy, Conflict, StoreFull):
         raise  # no fault of the cycle's: it goes on at the next run
     except TrueupError as error:
-        return _close(context, "cycle", f"{error.message}", {"code": error.code, "cure": error.cure})
+        return _close(context, "cycle", error.message, {"code": error.code, "cure": error.cure})
+    except Exception as error:  # a part's own code may raise anything: the loop must live on
+        return _close(context, "cycle", f"{type(error).__name__}: {error}", {})
     return _hand_over(context, made)
 
 
@@ -94,12 +97,13 @@ def _pay(context: Context, cycle: str, trained: dict[str, Any]) -> None:
 
 
 def _close(context: Context, step: str, reason: str, evidence: dict[str, Any]) -> Decision:
-    """The cycle ends without a candidate. Where no gate was reached its rows stay new."""
+    """The cycle ends without a candidate. Where no gate was reached its rows stay new, and the alarm
+    that began it unanswered."""
     generation, state = read(context.ledger, context.loop.name)
     assert state.cycle is not None
-    trained = state.trained if step == "gates" else state.cycle["before"]
+    after = replace(state, cycle=None, **({} if step == "gates" else state.cycle["before"]))
     return decide(
-        context.ledger, context.loop.name, generation, replace(state, cycle=None, trained=trained),
+        context.ledger, context.loop.name, generation, after,
         kind="stop", verdict="REFUSE", reason=f"{step}: {reason}", subject=evidence.get("candidate"),
         evidence={"cycle": state.cycle["id"], "step": step, **evidence},
     )

@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
+from trueup.core.errors import NotFound
 from trueup.core.json import loads
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.loop.queries import QUERIES
-from trueup.release import LoopState
+from trueup.release import LoopState, measured
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from trueup.loop.definition import Loop
     from trueup.store import Ledger
 
@@ -56,13 +59,16 @@ class LedgerFacts:
         )
         if not rows:
             return [], []
-        scores = scorer.score(
-            _Parsed([row["input"] for row in rows]),
+        scores = measured(
+            scorer, _Parsed([row["input"] for row in rows]),
             [Prediction(loads(row["output"])) for row in rows],
             [loads(row["label"]) for row in rows],
         )
-        kept = [at for at, score in enumerate(scores) if not isinstance(score, Unmeasured)]
-        return [float(scores[at]) for at in kept], [from_us(rows[at]["known"]) for at in kept]  # type: ignore[arg-type]
+        kept = [
+            (score, from_us(row["known"])) for score, row in zip(scores, rows, strict=True)
+            if not isinstance(score, Unmeasured) and 0.0 <= score <= 1.0
+        ]
+        return [score for score, _ in kept], [known for _, known in kept]
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         rows = self._query("signals", since, name=name)
@@ -73,7 +79,7 @@ class LedgerFacts:
         return sum(
             float(cost["amount"])
             for cost in self._ledger.records(self.loop, "cost")
-            if cost["currency"] == currency and first < cost["spent"] <= to_us(self.now)
+            if cost["currency"] == currency and first < cost["spent"] < to_us(self.now)
         )
 
     def reference(self, detector: str) -> datetime | None:
@@ -81,6 +87,26 @@ class LedgerFacts:
         since = self._state.since
         latest = max((moment for moment in (at, since) if moment is not None), default=None)
         return None if latest is None else from_us(latest)
+
+    def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+        import pyarrow.compute as pc
+
+        found = self._ledger.interactions(
+            self.loop, outcomes=[], cut=self._cut, since_us=None if since is None else to_us(since) + 1,
+            until_us=None if until is None else to_us(until) + 1,
+        )
+        return found.filter(pc.less_equal(found["received"], to_us(self.now)))
+
+    def learned(self) -> tuple[str | None, pa.Table | None]:
+        from trueup.data import snapshot
+        from trueup.registry import candidate
+
+        champion = self._state.champion
+        try:
+            ident = None if champion is None else candidate(self._ledger, self.loop, champion).snapshot
+        except NotFound:
+            ident = None
+        return champion, None if ident is None else snapshot.load(self._ledger, ident, self.loop).rows()
 
 
 class _Parsed(Sequence[Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +75,16 @@ def _module(path: Path) -> ModuleType:
         ) from error
     _OURS.add(name)
     return module
+
+
+def load_beside(home: Path) -> list[Path]:
+    """Load the loop files beside a home, for the parts that they define; those that were loaded."""
+    found = []
+    for path in sorted({*home.parent.glob("loop.py"), *home.parent.glob("*_loop.py")}):
+        with suppress(TrueupError):
+            load_loops(path)
+            found.append(path)
+    return found
 
 
 def load_loop(path: Path, name: str | None = None) -> Loop:

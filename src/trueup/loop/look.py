@@ -108,13 +108,11 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
         )
     cycle = {
         "id": f"y-{digest([loop.name, context.digest, cut, now])[:16]}", "cut": cut, "now": now,
-        "loop": context.digest, "before": state.trained,
+        "loop": context.digest, "before": {"trained": state.trained, "accepted": dict(state.accepted)},
     }
     accepted = dict(state.accepted)
-    for part in loop.when:
-        if hasattr(part, "detector") and any(
-            held.holds for name, held in found.when if name == plain(part)
-        ):
+    for part, (_, held) in zip(loop.reasons, found.when, strict=False):
+        if held.holds and hasattr(part, "detector"):
             accepted[part.detector] = now
     after = replace(state, looked=now, trained=now, cycle=cycle, accepted=accepted)
     return decide(

@@ -24,7 +24,8 @@ USUAL_DISAGREEMENT = 0.15
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The evidence of every trigger against its line, what training would take, and what a
-    release would need: rows, seconds, money, pairs and days at the present traffic."""
+    release would need: rows, seconds, money, pairs and days at the present traffic. `days` is what
+    the running shadow still needs at most, None where none runs or no label has come."""
 
     loop: str
     at: datetime
@@ -41,6 +42,7 @@ class Plan:
     release: str | None
     waiting: str | None
     forecast: dict[str, Any] | None
+    days: float | None = None
 
     @property
     def trains(self) -> bool:
@@ -54,7 +56,7 @@ class Plan:
             "due": self.due, "next_look": self.next_look.isoformat(), **self.look.to_json(),
             "rows": self.rows, "new_rows": self.new_rows, "min_rows": self.min_rows,
             "seconds": self.seconds, "money": self.money, "release": self.release,
-            "waiting": self.waiting, "forecast": self.forecast,
+            "waiting": self.waiting, "forecast": self.forecast, "days": self.days,
         }
 
 
@@ -67,6 +69,7 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
     looked = None if state.looked is None else from_us(state.looked)
     costs = ledger.records(loop.name, "cost", limit=1, newest=True)
     money = f"{costs[0]['amount']:.2f} {costs[0]['currency']}" if costs and costs[0]["currency"] else None
+    forecast = _forecast(loop, ledger, state, cut, at)
     return Plan(
         loop=loop.name, at=now, champion=state.champion, paused=state.paused,
         due=looked is None or loop.look.due(looked, now) is not None, next_look=loop.look.next(now),
@@ -74,8 +77,15 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
         new_rows=facts.rows(facts.last_trained), min_rows=loop.recipe.min_rows,
         seconds=costs[0]["seconds"] if costs else None, money=money,
         release=_running(state), waiting=state.waiting,
-        forecast=_forecast(loop, ledger, state, cut, at),
+        forecast=forecast, days=_days_left(state, forecast),
     )
+
+
+def _days_left(state: LoopState, forecast: dict[str, Any] | None) -> float | None:
+    """Days until the running shadow has all the pairs that it means to score."""
+    parameters = state.release.parameters if state.release else {}
+    daily = forecast["labelled_units_a_day"] if forecast else 0.0
+    return parameters["horizon"] / daily if daily and "horizon" in parameters else None
 
 
 def _running(state: LoopState) -> str | None:
@@ -86,7 +96,7 @@ def _running(state: LoopState) -> str | None:
 
 
 def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -> dict[str, Any] | None:
-    """Pairs that the next shadow needs, and days at the traffic of the last 30 days."""
+    """Pairs that the next shadow needs, and days at the traffic of the last 30 days logged."""
     from trueup.stats import forecast
 
     carrier = loop.carrier
@@ -97,7 +107,7 @@ def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -
     seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
     pairs = carrier.units or seen.horizon
     traffic = ledger.query(QUERIES["traffic"], {
-        "loop": loop.name, "name": loop.label.name, "since": at - 30 * DAY_US, "now": at,
+        "loop": loop.name, "name": loop.label.name, "span": 30 * DAY_US, "now": at,
     }, cut=cut).to_pylist()[0]
     daily = traffic["labelled"] / 30.0
     return {

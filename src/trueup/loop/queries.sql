@@ -10,22 +10,24 @@ SELECT count(*) AS n FROM (
 ) AS known;
 
 -- name: outcome_values
--- The values of a numeric outcome of a candidate's served answers, by the time they became known.
-SELECT arg_max(o.value, (o.received, o.seq)) AS value, min(o.received) AS known FROM event AS o
+-- The values of a numeric outcome of a candidate's served answers, as they were first told, in the
+-- order in which the ledger learned of them: nothing that comes later changes what stands before it.
+SELECT arg_min(o.value, o.seq) AS value, min(greatest(o.received, i.received)) AS known FROM event AS o
 JOIN event AS i ON i.loop = o.loop AND i.kind = 'interaction' AND i.id = o.choice
 WHERE o.loop = $loop AND o.kind = 'outcome' AND o.name = $name AND o.value IS NOT NULL
   AND o.received <= $now AND i.candidate = $candidate AND i.ts > $since
-GROUP BY o.choice ORDER BY known, min(o.seq);
+GROUP BY o.choice ORDER BY min(greatest(o.seq, i.seq));
 
 -- name: served_answers
--- A candidate's served answers beside the labels that have arrived, by the time they became known.
+-- A candidate's served answers beside the labels as they were first told, in the order in which the
+-- ledger learned of them.
 SELECT any_value(i.input) AS input, any_value(i.output) AS output,
-       arg_max(o.output, (o.received, o.seq)) AS label, min(o.received) AS known
+       arg_min(o.output, o.seq) AS label, min(greatest(o.received, i.received)) AS known
 FROM event AS o
 JOIN event AS i ON i.loop = o.loop AND i.kind = 'interaction' AND i.id = o.choice
 WHERE o.loop = $loop AND o.kind = 'outcome' AND o.name = $name AND o.received <= $now
   AND i.candidate = $candidate AND i.ts > $since AND i.output IS NOT NULL
-GROUP BY o.choice ORDER BY known, min(o.seq);
+GROUP BY o.choice ORDER BY min(greatest(o.seq, i.seq));
 
 -- name: signals
 -- What the system said under a name.
@@ -34,9 +36,13 @@ WHERE loop = $loop AND kind = 'signal' AND name = $name AND received > $since AN
 ORDER BY seq;
 
 -- name: traffic
--- Units, labelled units and days of the last $days days: the traffic that a shadow can count on.
-SELECT count(DISTINCT i.unit) AS units, count(DISTINCT i.unit) FILTER (WHERE o.choice IS NOT NULL) AS labelled
-FROM event AS i
-LEFT JOIN (SELECT DISTINCT choice FROM event WHERE loop = $loop AND kind = 'outcome' AND name = $name) AS o
-  ON o.choice = i.id
-WHERE i.loop = $loop AND i.kind = 'interaction' AND i.ts > $since AND i.ts <= $now;
+-- Units and labelled units of the last days that were logged: the traffic that a shadow can count on.
+WITH seen AS (
+    SELECT id, unit, ts FROM event WHERE loop = $loop AND kind = 'interaction' AND ts <= $now
+), known AS (
+    SELECT DISTINCT choice FROM event WHERE loop = $loop AND kind = 'outcome' AND name = $name
+)
+SELECT count(DISTINCT seen.unit) AS units,
+       count(DISTINCT seen.unit) FILTER (WHERE known.choice IS NOT NULL) AS labelled
+FROM seen LEFT JOIN known ON known.choice = seen.id
+WHERE seen.ts > (SELECT max(ts) FROM seen) - $span;

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
+from trueup.core.errors import Conflict
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context, Progress
@@ -36,11 +39,11 @@ def run(
     with lock(ledger.home, f"run-{loop.name}"):
         context = Context(loop, ledger, base=base, progress=progress)
         context.pin()
-        made: list[Decision | None] = [install(context), finish(context)]
+        made: list[Decision | None] = [_again(install, context), _again(finish, context)]
         made.extend(_advance(context))
         if now or look_due(loop, ledger):
-            made.append(look(context, ask=now))
-            made.append(finish(context))
+            made.append(_again(partial(look, ask=now), context))
+            made.append(_again(finish, context))
             made.extend(_advance(context))
         return [decision for decision in made if decision is not None]
 
@@ -55,9 +58,18 @@ def look_due(loop: Loop, ledger: Ledger) -> bool:
     return loop.look.due(from_us(state.looked), ledger.clock.now()) is not None
 
 
+def _again(act: Callable[[Context], Decision | None], context: Context) -> Decision | None:
+    """Act; where a person decided at the same moment, theirs stands: read the state, and act again."""
+    while True:
+        try:
+            return act(context)
+        except Conflict:
+            continue
+
+
 def _advance(context: Context) -> list[Decision]:
     made = []
-    for decision in advance(context.ledger, context.terms()):
+    for decision in advance(context.ledger, context.terms(), lambda digest: context.under(digest).terms()):
         made.append(decision)
         context.say(f"release: {decision.kind}", 0, 0)
     return made

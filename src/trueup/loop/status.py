@@ -46,7 +46,8 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
     definition = _definition(ledger, loop)
     stage = waits = None
     if state.release is not None:
-        stages = definition["release"] if definition else []
+        began = ledger.get(loop, "loop", state.release.loop)
+        stages = began["json"]["release"] if began else []
         at = state.release.stage
         kind = stages[at]["kind"].rpartition(".")[2] if at < len(stages) else "?"
         stage = f"{kind} ({at + 1} of {len(stages)}), step {state.release.step + 1}"

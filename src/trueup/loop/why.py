@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.decisions import Decision
+from trueup.core.errors import UserError
 from trueup.core.json import dumps
 from trueup.core.references import Ref
 from trueup.loop.context import know_kinds, moment
-from trueup.release import LoopState, recompute
+from trueup.release import LoopState, changed, recompute
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -52,7 +53,14 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
     differs: list[str] = []
     for one in resting:
         lines.extend(_evidence(one))
-        again = recompute(ledger, one.loop, one.evidence)
+        if one.evidence["method"] == "shadow" and (words := changed(one.evidence["parameters"])):
+            lines.append(f"  {words}")
+        try:
+            again = recompute(ledger, one.loop, one.evidence)
+        except UserError as error:
+            lines.append(f"  {one.kind} {one.id} cannot be recomputed: {error.message}")
+            matches = None
+            break
         parts = _differences(one.evidence["result"], again)
         differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
         matches = (matches is not False) and not parts

@@ -2,6 +2,7 @@
 """Floor 2: everything that answers: model folders, features, and the predictors of each format."""
 
 from trueup.models.constant import ConstantModel
+from trueup.models.embedders import HashingEmbedder, SentenceEmbedder
 from trueup.models.features import Features
 from trueup.models.function import FunctionModel
 from trueup.models.local import LocalModel, load
@@ -11,8 +12,10 @@ __all__ = [
     "ConstantModel",
     "Features",
     "FunctionModel",
+    "HashingEmbedder",
     "LocalModel",
     "Manifest",
+    "SentenceEmbedder",
     "load",
     "read_manifest",
     "write_manifest",

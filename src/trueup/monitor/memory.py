@@ -87,7 +87,7 @@ def _components(matrix: Floats) -> Floats:
     """Up to four principal components of the rows."""
     centred = matrix - matrix.mean(axis=0)
     if centred.shape[1] <= COMPONENTS:
-        return centred
+        return np.asarray(centred, dtype=np.float64)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     found: Floats = centred @ vectors[:, -COMPONENTS:]
     return found

@@ -77,10 +77,10 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows for monitors. `inputs` and `answers` are parsed; `known` is in microseconds since 1970
+    """Rows for monitors. `inputs` (a list, or an array of vectors) and `answers` are parsed; `known` is in microseconds since 1970
     (None: no times); `place` is a row's position before any were cut, of `total` in all."""
 
-    inputs: Sequence[Any]
+    inputs: Any
     answers: Sequence[Any]
     units: Sequence[str | None]
     known: Ints | None
@@ -179,7 +179,8 @@ def _capped(rows: pa.Table, units: list[str | None], runs: Ints, most: int) -> M
         keep = _rank(keys * (int(inputs.max(initial=0)) + 1) + inputs) == 0
     where = np.flatnonzero(keep)
     keep[where] = _rank(keys[where]) < most
-    return keep | ~named
+    found: Mask = keep | ~named
+    return found
 
 
 def _rank(keys: Ints) -> Ints:

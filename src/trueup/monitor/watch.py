@@ -33,7 +33,7 @@ class Terms:
 
     false_alarms_per_year: float = 1.0
     columns: int = 1
-    batches: Batches = Batches()
+    batches: Batches = field(default_factory=Batches)
     seed: int = 0
 
 

@@ -3,9 +3,11 @@
 
 from trueup.release.advance import advance, end
 from trueup.release.approval import Approval
+from trueup.release.asking import measured
 from trueup.release.canary import Canary
 from trueup.release.full import Full
 from trueup.release.levels import next_level
+from trueup.release.pairs import changed
 from trueup.release.people import approve, pause, reject, resume, rollback, whoami
 from trueup.release.risk import Risk
 from trueup.release.shadow import Shadow
@@ -28,8 +30,10 @@ __all__ = [
     "Test",
     "advance",
     "approve",
+    "changed",
     "decide",
     "end",
+    "measured",
     "method",
     "next_level",
     "only",

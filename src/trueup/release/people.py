@@ -139,7 +139,7 @@ def _before(ledger: Ledger, loop: str, state: LoopState) -> str:
             continue
         if decision.kind == "rollback":
             stack.pop()
-        else:
+        if stack[-1:] != [champion]:
             stack.append(champion)
     if len(stack) > 1:
         return stack[-2]

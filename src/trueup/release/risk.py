@@ -14,7 +14,7 @@ class Risk:
     """The error levels of a loop.
 
     `wrong_promotion`: P(ever promoting a model worse than the champion by the margin) over
-    `per` (a life, a year, or each release). `needless_rollback`: P(rolling back a harmless
+    `per` (a life, a calendar year in UTC, or each release). `needless_rollback`: P(rolling back a harmless
     challenger), a release. `creep`: the loss against the anchor that no run of promotions may
     reach, on the scorer's scale; None means twice the margin of the gate that carries the promise.
     """

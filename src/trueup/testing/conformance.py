@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.core.protocols import Finding, Predictor, Scorer, Trainer, Trigger, Unmeasured
 from trueup.core.values import from_json, kind_of, to_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def check_value(part: Any) -> None:
@@ -51,6 +54,18 @@ class QuietFacts:
 
     def reference(self, detector: str) -> datetime | None:
         return None
+
+    def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+        import pyarrow as pa
+
+        texts, moments = pa.array([], pa.string()), pa.array([], pa.int64())
+        return pa.table({
+            "choice": texts, "ts": moments, "received": moments, "unit": texts, "candidate": texts,
+            "input": texts, "output": texts,
+        })  # fmt: skip
+
+    def learned(self) -> tuple[str | None, pa.Table | None]:
+        return None, None
 
 
 def check_trigger(trigger: Trigger) -> None:

@@ -86,6 +86,9 @@ def simulate(
             source.play(client, clock, next_tick)
             client.flush()
             clock.move_to(next_tick)
+    except BaseException:
+        ledger.close()
+        raise
     finally:
         client.close()
 

@@ -10,8 +10,6 @@ from trueup.core.protocols import Facts, Finding, Scorer
 from trueup.core.task import Outcome
 from trueup.core.values import value
 
-_YEAR = 365.25 * 86_400.0
-
 
 @value("trigger.falls")
 class Falls:
@@ -40,44 +38,52 @@ class Falls:
         return f"falls:{self.of.name}"
 
     def look(self, facts: Facts) -> Finding:
-        import numpy as np
-
-        from trueup.stats import MeanDetector
+        from trueup.monitor import mean_drift
 
         since = facts.reference(self.detector)
-        values, known = self._values(facts, since)
+        values, known, outside = self._values(facts, since)
         if not len(values):
             return Finding(False, f"{self.of.name}: no values since {_day(since)}", {"n": 0})
-        start = since or known[0]
-        seconds = np.array([(at - start).total_seconds() for at in known])
-        years = np.maximum(np.diff(seconds, prepend=0.0), 0.0) / _YEAR
-        loss = 1.0 - np.asarray(values, dtype=float)
-        detector = MeanDetector(1.0 - self.below, 0.0, facts.false_alarms_per_year)
-        detector.run(loss, years)
-        last = loss[-self.recent :]
-        recent = float(1.0 - last.mean())
+        found = mean_drift(
+            values, known, floor=self.below, since=since, recent=self.recent, name=self.of.name,
+            false_alarms_per_year=facts.false_alarms_per_year,
+        )
         evidence: dict[str, Any] = {
             "detector": self.detector,
-            "n": len(loss),
-            "mean": float(1.0 - loss.mean()),
-            "recent": recent,
+            "n": found.rows,
+            "mean": _mean(values),
+            "recent": found.effect,
             "floor": self.below,
-            "statistic": float(detector.statistic),
-            "threshold": float(detector.threshold),
+            "statistic": found.evidence,
+            "threshold": found.line,
             "false_alarms_per_year": facts.false_alarms_per_year,
         }
-        alarm = bool(detector.alarm)
         words = (
-            f"{self.of.name} {recent:.3f} over the last {len(last)} of {len(loss):,} values, floor "
-            f"{self.below:g}; evidence {detector.statistic:.3g} against {detector.threshold:.3g}"
+            f"{self.of.name} {found.effect:.3f} over the last {min(self.recent, found.rows)} of {found.rows:,} values, "
+            f"floor {self.below:g}; evidence {found.evidence:.3g} against {found.line:.3g}"
         )
-        return Finding(alarm and recent < self.below, words, evidence)
+        if outside:
+            evidence["outside"] = outside
+            words += f"; {outside:,} values outside [{self.of.low:g}, {self.of.high:g}] left out"  # type: ignore[union-attr]
+        if not found.rated:
+            evidence["no stated rate"] = found.note
+            words += f"; no stated rate: {found.note}"
+        return Finding(found.alarm and found.effect < self.below, words, evidence)
 
-    def _values(self, facts: Facts, since: Any) -> tuple[Any, Any]:
-        if isinstance(self.of, Outcome):
-            values, known = facts.outcomes(self.of.name, since)
-            return [self.of.scaled(number) for number in values], known
-        return facts.scores(self.of, since)
+    def _values(self, facts: Facts, since: Any) -> tuple[Any, Any, int]:
+        """Values in [0, 1], the times they became known, and how many lay outside the bounds."""
+        if not isinstance(self.of, Outcome):
+            return *facts.scores(self.of, since), 0
+        low, high = self.of.low, self.of.high
+        told = list(zip(*facts.outcomes(self.of.name, since), strict=True))
+        kept = [(self.of.scaled(number), at) for number, at in told if low <= number <= high]
+        return [number for number, _ in kept], [at for _, at in kept], len(told) - len(kept)
+
+
+def _mean(values: Any) -> float:
+    import numpy as np
+
+    return float(1.0 - (1.0 - np.asarray(values, dtype=float)).mean())
 
 
 def _day(moment: Any) -> str:
