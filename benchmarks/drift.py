@@ -197,7 +197,7 @@ def peers(folder, rng):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=5)
-    parser.add_argument("--reps", type=int, default=5)
+    parser.add_argument("--reps", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--peers", type=Path, help="folder for the peers' side environments")
     args = parser.parse_args()

@@ -168,3 +168,18 @@ def test_loop_files_are_loaded_by_path_and_their_faults_named(tmp_path: Path) ->
     bad.write_text("x = 1\ny = x / 0\n")
     with pytest.raises(DefinitionError, match=r"bad_loop\.py:2: the loop file raised ZeroDivisionError"):
         load_loop(bad)
+
+
+def test_rows_that_an_import_back_dates_are_new_to_the_next_training(make_loop: Make, tmp_path: Path) -> None:
+    """TRG-04, ING-01: new is what the last training could not see, whenever it happened."""
+    loop = make_loop(champion=ConstantModel("animal"), when=[Rows(400)])
+    with Ledger.open(tmp_path / "home", clock=ManualClock(START)) as ledger:
+        ledger.append(toy_history("toys", toy_rows(400), START))
+        assert [one.verdict for one in run(loop, ledger)][:2] == ["PROMOTE", "TRAIN"]
+        assert loop.plan(ledger, START + DAY).new_rows == 0
+        older = [
+            event._replace(id=f"older-{event.id}", choice=f"older-{event.choice}")
+            for event in toy_history("toys", toy_rows(50, seed=5), START - 3 * DAY)
+        ]
+        ledger.append(older)
+        assert loop.plan(ledger, START + DAY).new_rows == 50

@@ -21,6 +21,7 @@ from trueup.release import (
     Risk,
     Shadow,
     approve,
+    name_anchor,
     next_level,
     pause,
     read,
@@ -363,3 +364,22 @@ def test_full_refuses_what_no_stage_has_proven(stand: Any) -> None:
     made = stand.advance()
     assert kinds(made) == [("stage", "PASS"), ("refuse", "REFUSE")]
     assert stand.state.champion == stand.champion
+
+
+def test_silence_is_no_evidence_that_nothing_broke(stand: Any) -> None:
+    """A canary step that saw too few units mature goes on waiting."""
+    to_canary(stand)
+    stand.served(20)
+    assert stand.advance(2 * HOUR) == []
+    stand.served(60)
+    assert kinds(stand.advance(2 * HOUR)) == [("step", "HOLD")]
+
+
+def test_a_person_names_another_anchor(stand: Any) -> None:
+    made = name_anchor(stand.ledger, "l", stand.challenger, reason="a new beginning", who="ada")
+    assert made.evidence["before"] == stand.champion
+    assert stand.state.anchor == stand.challenger
+    stand.offer()
+    stand.advance()
+    with pytest.raises(Refused, match="present anchor"):
+        name_anchor(stand.ledger, "l", stand.champion, reason="no")

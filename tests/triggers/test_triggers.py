@@ -32,7 +32,7 @@ class Facts(QuietFacts):
         self.last_trained = known.get("last_trained")
         self.false_alarms_per_year = known.get("rate", 1.0)
 
-    def rows(self, since: datetime | None = None) -> int:
+    def rows(self, *, new: bool = False) -> int:
         return int(self.known.get("rows", 0))
 
     def outcomes(self, name: str, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:

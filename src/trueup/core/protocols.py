@@ -102,8 +102,8 @@ class Facts(Protocol):
     last_trained: datetime | None
     false_alarms_per_year: float
 
-    def rows(self, since: datetime | None = None) -> int:
-        """Rows fit for training that became known after `since`."""
+    def rows(self, *, new: bool = False) -> int:
+        """Rows fit for training: all of them, or those that the last training could not see."""
         ...
 
     def outcomes(self, name: str, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:

@@ -32,30 +32,29 @@ class LedgerFacts:
         self.false_alarms_per_year = loop.false_alarms_per_year / max(1, detectors)
         self._ledger, self._state, self._cut, self._target = ledger, state, cut, loop.label
 
-    def _query(self, query: str, since: datetime | None, **parameters: Any) -> list[dict[str, Any]]:
-        known = {
-            "loop": self.loop, "now": to_us(self.now), "since": -1 if since is None else to_us(since),
-            **parameters,
-        }
+    def _query(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        known = {"loop": self.loop, "now": to_us(self.now), **parameters}
         rows: list[dict[str, Any]] = self._ledger.query(
             QUERIES[query], known, cut=self._cut
         ).to_pylist()
         return rows
 
-    def rows(self, since: datetime | None = None) -> int:
-        return int(self._query("fit_rows", since, target=self._target.name)[0]["n"])
+    def rows(self, *, new: bool = False) -> int:
+        after = self._state.trained_cut if new else None
+        found = self._query("fit_rows", target=self._target.name, after=-1 if after is None else after)
+        return int(found[0]["n"])
 
     def outcomes(
         self, name: str, since: datetime | None = None
     ) -> tuple[Sequence[float], Sequence[datetime]]:
-        rows = self._query("outcome_values", since, name=name, candidate=self._state.champion)
+        rows = self._query("outcome_values", since=_us(since), name=name, candidate=self._state.champion)
         return [row["value"] for row in rows], [from_us(row["known"]) for row in rows]
 
     def scores(
         self, scorer: Scorer, since: datetime | None = None
     ) -> tuple[Sequence[float], Sequence[datetime]]:
         rows = self._query(
-            "served_answers", since, name=self._target.name, candidate=self._state.champion
+            "served_answers", since=_us(since), name=self._target.name, candidate=self._state.champion
         )
         if not rows:
             return [], []
@@ -71,7 +70,7 @@ class LedgerFacts:
         return [score for score, _ in kept], [known for _, known in kept]
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
-        rows = self._query("signals", since, name=name)
+        rows = self._query("signals", since=_us(since), name=name)
         return [loads(row["extra"]) if row["extra"] else {} for row in rows]
 
     def spent(self, currency: str, since: datetime | None = None) -> float:
@@ -122,3 +121,8 @@ class _Parsed(Sequence[Any]):
         if isinstance(at, slice):
             return [loads(text) for text in self._texts[at]]
         return loads(self._texts[at])
+
+
+def _us(since: datetime | None) -> int:
+    """A moment in microseconds; the beginning of time for None."""
+    return -1 if since is None else to_us(since)

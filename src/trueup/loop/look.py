@@ -108,13 +108,13 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
         )
     cycle = {
         "id": f"y-{digest([loop.name, context.digest, cut, now])[:16]}", "cut": cut, "now": now,
-        "loop": context.digest, "before": {"trained": state.trained, "accepted": dict(state.accepted)},
+        "loop": context.digest, "before": {"trained": state.trained, "trained_cut": state.trained_cut, "accepted": dict(state.accepted)},
     }
     accepted = dict(state.accepted)
     for part, (_, held) in zip(loop.reasons, found.when, strict=False):
         if held.holds and hasattr(part, "detector"):
             accepted[part.detector] = now
-    after = replace(state, looked=now, trained=now, cycle=cycle, accepted=accepted)
+    after = replace(state, looked=now, trained=now, trained_cut=cut, cycle=cycle, accepted=accepted)
     return decide(
         ledger, loop.name, generation, after, kind="look", verdict="TRAIN", reason=found.reason,
         evidence=evidence,

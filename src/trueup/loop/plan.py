@@ -74,7 +74,7 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
         loop=loop.name, at=now, champion=state.champion, paused=state.paused,
         due=looked is None or loop.look.due(looked, now) is not None, next_look=loop.look.next(now),
         look=findings(loop, ledger, state, cut=cut, now=at), rows=facts.rows(),
-        new_rows=facts.rows(facts.last_trained), min_rows=loop.recipe.min_rows,
+        new_rows=facts.rows(new=True), min_rows=loop.recipe.min_rows,
         seconds=costs[0]["seconds"] if costs else None, money=money,
         release=_running(state), waiting=state.waiting,
         forecast=forecast, days=_days_left(state, forecast),

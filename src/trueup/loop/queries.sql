@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 
 -- name: fit_rows
--- Rows fit for training whose label became known after $since: kept, answered or not, labelled.
+-- Rows fit for training whose first label came into the ledger after the cut $after.
 SELECT count(*) AS n FROM (
     SELECT o.choice FROM event AS o
     JOIN event AS i ON i.loop = o.loop AND i.kind = 'interaction' AND i.id = o.choice
     WHERE o.loop = $loop AND o.kind = 'outcome' AND o.name = $target AND o.received <= $now AND i.keep
-    GROUP BY o.choice HAVING min(o.received) > $since
+    GROUP BY o.choice HAVING min(o.seq) > $after
 ) AS known;
 
 -- name: outcome_values

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 
+SEAL_ROWS = 250_000
+SEAL_AFTER_US = 7 * 86_400_000_000
+
+
 def run(
     loop: Loop, ledger: Ledger, *, base: Path | None = None, now: bool = False,
     progress: Progress | None = None,
@@ -45,7 +49,16 @@ def run(
             made.append(_again(partial(look, ask=now), context))
             made.append(_again(finish, context))
             made.extend(_advance(context))
+        _seal(context)
         return [decision for decision in made if decision is not None]
+
+
+def _seal(context: Context) -> None:
+    """Move old events from the journal to history, once there are enough for it to be worth while."""
+    ledger = context.ledger
+    before = to_us(ledger.clock.now()) - SEAL_AFTER_US
+    if ledger.cut() >= SEAL_ROWS:
+        ledger.seal(before, min_rows=SEAL_ROWS)
 
 
 def look_due(loop: Loop, ledger: Ledger) -> bool:

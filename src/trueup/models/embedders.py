@@ -83,8 +83,9 @@ class HashingEmbedder:
 class SentenceEmbedder:
     """A sentence-transformers model in a local folder; nothing is ever downloaded.
 
-    `embed` gives (n, d) float32, each row of length 1. Raises MissingDependency without the extra
-    `encoder`, and NotFound where the folder does not exist.
+    `path` is the folder, `batch` how many texts are encoded at a time. `embed` gives (n, d)
+    float32, each row of length 1. Raises MissingDependency without the extra `encoder`, and
+    NotFound where the folder does not exist.
     """
 
     path: Path

@@ -18,7 +18,8 @@ class Found:
     `alarm` is held from the moment `at` (microseconds since 1970) on; `evidence` against `line`
     (both in years) is the statistic. `effect` says how large the change is, in words of `unit`:
     "auc" (1/2: nothing; the chance that a new row lies further out than an old one), or the
-    "mean" of a metric, "score" of a batch. `shift` is in standard deviations. `rated` False: the
+    "mean" of a metric, "score" of a batch. `width` is what makes a
+    batch: so many runs, or a "day" or "week". `shift` is in standard deviations. `rated` False: the
     conditions of the rate do not hold, `note` says which. `columns` share the rate.
     """
 
@@ -33,7 +34,7 @@ class Found:
     shift: float = 0.0
     rows: int = 0
     batches: int = 0
-    width: int = 1
+    width: int | str = 1
     correlation: float = 0.0
     columns: int = 1
     at: int | None = None

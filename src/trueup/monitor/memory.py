@@ -17,50 +17,61 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-LEVEL = 0.01  # of the two checks of a width together
+LEVEL, LEVEL_WIDE = 0.01, 0.05  # of the checks of a width together: at first, and once one has failed
 LEAST_GROUPS, LEAST_SERIES = 5, 20
 COMPONENTS = 4
+DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """How many runs make a batch whose neighbours do not resemble each other.
+    """What makes a batch whose neighbours do not resemble each other: whole runs (1), or each "day"
+    or "week" of UTC.
 
-    `p` is the p-value of the last width tried: of the spread between its batches, and of the rank
-    correlation `correlation` of neighbours where there are 20. `rated` False: no width passed, or
-    there are too few batches to look.
+    Of a day or week at most `rows` rows are taken (0: all): as many as the check had of each, so
+    that it speaks of the batches in use. `p` is the p-value of the last width tried: of the spread
+    between its batches, and of the rank correlation `correlation` of neighbours where there are
+    20. `rated` False: no width passed, or there are too few batches to look.
     """
 
-    runs: int
+    of: int | str
     rated: bool
     p: float
     correlation: float
+    rows: int = 0
     note: str = ""
 
 
-def width_of(matrix: ArrayLike, runs: ArrayLike, columns: int = 1) -> Width:
-    """The least width, doubling, at which the reference shows no batches that hang together.
+def width_of(matrix: ArrayLike, runs: ArrayLike, known: ArrayLike | None = None, columns: int = 1) -> Width:
+    """The least width at which the reference shows no batches that hang together.
 
-    `matrix` (n, d) are reference rows in the order of time, `runs` the run of each. Rows of one
-    hour, one day or one session look alike: their batch means spread more than chance allows (F
-    test on up to four principal components), or follow each other (lag-1 rank correlation). The
-    level of the check is split over `columns`.
+    `matrix` (n, d) are reference rows in the order of time, `runs` the run of each, `known` the
+    time in microseconds. Rows of one hour, one day or one session look alike: their batch means
+    spread more than chance allows (F test on up to four principal components), or follow each
+    other (lag-1 rank correlation). Cycles of a day or a week are gone in whole days or weeks, and
+    in nothing between. The level of the first check is split over `columns`.
     """
     scores = _components(np.asarray(matrix, dtype=np.float64))
-    at = np.asarray(runs, dtype=np.int64)
-    width, found = 1, Width(1, False, 0.0, 0.0, "too few reference rows to see whether neighbours resemble each other")
-    while True:
-        p, correlation, groups = _check(scores, at // width)
-        if groups < LEAST_GROUPS:
-            break
-        found = Width(width, p > LEVEL / columns, p, correlation)
-        if found.rated:
-            return found
-        width *= 2
-    if found.p == 0.0 and found.note:
-        return found
-    words = "rows that came together resemble each other, at every width that the reference can show"
-    return Width(1, False, found.p, found.correlation, words)
+    p, correlation, groups = _check(scores, np.asarray(runs, dtype=np.int64))
+    if not groups:
+        return Width(1, False, 0.0, 0.0, 0, "too few reference rows to see whether neighbours resemble each other")
+    if p > LEVEL / columns:
+        return Width(1, True, p, correlation)
+    if known is not None:
+        for name in ("day", "week"):
+            at = periods(np.asarray(known, dtype=np.int64), name)
+            whole = (at > at.min()) & (at < at.max())
+            wide, follows, groups = _check(scores[whole], at[whole])
+            if groups and wide > LEVEL_WIDE:
+                return Width(name, True, wide, follows, max(2, 2 * int(whole.sum()) // groups))
+    words = "rows that came together resemble each other, and no whole days or weeks of the reference are alike"
+    return Width(1, False, p, correlation, 0, words)
+
+
+def periods(known: Ints, name: str) -> Ints:
+    """The number of each moment's day or week (from Monday), in UTC."""
+    found: Ints = known // DAY if name == "day" else (known - 4 * DAY) // (7 * DAY)
+    return found
 
 
 def memory(values: ArrayLike, block: int = 50) -> tuple[float, float]:

@@ -31,6 +31,7 @@ _DAY = 86_400_000_000
 class Season:
     """A cycle and its phases: rows are compared with rows of the same phase of earlier cycles.
 
+    `period` is the length of a cycle, `phases` (2 to 400) the number of its equal parts.
     `Season()` is the week by days, `Season(timedelta(days=1), 24)` the day by hours; phases begin
     at 00:00 UTC, the week on Monday. Valid where cycles are exchangeable. Each phase is a column of
     its own in the split of the rate.
@@ -59,7 +60,7 @@ class Batches:
     `per_unit` times (0: without limit), equal rows of a unit once. A detector takes a step for one
     or more whole runs: as many as it needs for neighbours not to resemble each other, and more
     when much has been seen, up to `most` rows. `reference` is the most rows kept of the reference,
-    thinned evenly.
+    thinned evenly. `season` names a cycle whose phases are compared each with itself.
     """
 
     rows: int = 100
@@ -77,8 +78,9 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows for monitors. `inputs` (a list, or an array of vectors) and `answers` are parsed; `known` is in microseconds since 1970
-    (None: no times); `place` is a row's position before any were cut, of `total` in all."""
+    """Rows for monitors. `inputs` (a list, or an array of vectors) and `answers` are parsed; `known`
+    is in microseconds since 1970 (None: no times); `place` is a row's position before any were
+    cut, of `total` in all."""
 
     inputs: Any
     answers: Sequence[Any]

@@ -27,8 +27,7 @@ SPREADS = 4.0
 
 @value("monitor.harmonics")
 class Harmonics:
-    """A level and `terms` harmonics for each period: what a season looks like, in `2 terms + 1` numbers
-    a period."""
+    """A level, and `terms` (1 to 10) harmonics for each of the `periods`: what a season looks like."""
 
     periods: tuple[timedelta, ...] = (YEAR, WEEK)
     terms: int = 2

@@ -47,7 +47,7 @@ class View(Protocol):
 
 @value("view.numeric")
 class Numeric:
-    """A number, as its normal score among the reference, and whether it is missing."""
+    """The number in `field`, as its normal score among the reference, and whether it is missing."""
 
     field: str
 
@@ -65,7 +65,7 @@ class Numeric:
 
 @value("view.category")
 class Category:
-    """One of a few values: the most frequent of the reference, any other, or none."""
+    """One of a few values in `field`: the most frequent of the reference, any other, or none."""
 
     field: str
 
@@ -85,7 +85,7 @@ class Category:
 
 @value("view.length")
 class Length:
-    """The number of words of a text."""
+    """The number of words of a text: that in `field`, or (None) all that is text in an input."""
 
     field: str | None = None
 
@@ -106,7 +106,8 @@ class Length:
 
 @value("view.vocabulary")
 class Vocabulary:
-    """The share of words that at most two rows of the reference use, and the words by hash."""
+    """The share of words that at most two rows of the reference use, and the words by hash, of the
+    text in `field`, or (None) of all that is text in an input."""
 
     field: str | None = None
 
@@ -142,7 +143,8 @@ def _hashing() -> Any:
 
 @value("view.embedding")
 class Embedding:
-    """The vector of a text: of a field, or of all that is text in an input."""
+    """The vector that `embedder` gives to a text: to that in `field`, or (None) to all that is text in
+    an input."""
 
     embedder: Any = dataclasses.field(default_factory=_hashing)
     field: str | None = None

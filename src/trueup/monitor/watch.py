@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from trueup.core.clock import to_us
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.values import value
 from trueup.monitor.found import Found
-from trueup.monitor.memory import Width, width_of
+from trueup.monitor.memory import Width, periods, width_of
 from trueup.monitor.rows import Batches, Rows, Sample, halves, sample
 from trueup.monitor.views import Answers, Fitted, View
 from trueup.stats import WitnessDetector, embedding_shift, median_distance
@@ -38,9 +39,9 @@ class Terms:
 
 
 class Watch(Protocol):
-    """A monitor at work. `width` is the number of runs that it takes at a step."""
+    """A monitor at work. `width` is what it takes at a step: so many runs, or a "day" or "week"."""
 
-    width: int
+    width: int | str
 
     def observe(self, rows: Sample, years: float) -> None:
         """The next batch, and the time since the last one."""
@@ -72,7 +73,8 @@ class RowDrift:
     Half of the reference (by unit) makes direction and covariance, the other half is the pool; the
     test is `trueup.stats.WitnessDetector`. Guarantee: **E[false alarms in T years] <= rate * T**
     while rows, cut by `Batches`, are exchangeable; where the reference shows that neighbours
-    resemble each other, batches are widened, and where no width helps no rate is stated. A drift
+    resemble each other, batches are whole days or weeks, and where that does not help no rate is
+    stated. A drift
     that is slow against the pool's growth is absorbed: pair it with a monitor of outcomes.
     """
 
@@ -103,14 +105,17 @@ class _RowWatch:
         base, rest = self._look(train), self._look(pool)
         self._noise = median_distance(base) < 1e-3
         order = np.argsort(pool.place, kind="stable")
-        self._wide: Width = width_of(rest[order], pool.runs(terms.batches.rows)[order], terms.columns)
+        self._wide: Width = width_of(
+            rest[order], pool.runs(terms.batches.rows)[order], None if pool.known is None else pool.known[order],
+            terms.columns,
+        )  # fmt: skip
         self._base, self._pool = self._with_noise(base, train), self._with_noise(rest, pool)
         self._detector = WitnessDetector(
             self._base, self._pool, terms.false_alarms_per_year, columns=terms.columns,
             features=view.features, seed=terms.seed,
         )  # fmt: skip
         self._rng = np.random.default_rng(terms.seed)
-        self.width = self._wide.runs
+        self.width = self._wide.of
         self._rows = self._steps = 0
         self._at: int | None = None
         self._recent: list[tuple[NDArray[np.float32], float, float]] = []
@@ -118,6 +123,8 @@ class _RowWatch:
     def observe(self, rows: Sample, years: float) -> None:
         if len(rows) < 2:
             return
+        if 0 < self._wide.rows < len(rows):
+            rows = rows.take(np.arange(self._wide.rows) * len(rows) // self._wide.rows)
         matrix = self._with_noise(self._look(rows), rows)
         self._detector.update(matrix, years, self._rng)
         self._rows, self._steps = self._rows + len(rows), self._steps + 1
@@ -198,7 +205,7 @@ class _Part:
 
     old: Sample
     new: Sample
-    steps: dict[int, list[Sample]] = field(default_factory=dict)
+    steps: dict[int | str, list[Sample]] = field(default_factory=dict)
 
 
 def _phases(old: Sample, new: Sample, batches: Batches) -> list[_Part]:
@@ -219,14 +226,22 @@ def _watch(monitor: Monitor, parts: Sequence[_Part], terms: Terms, since: dateti
 def _run(monitor: Monitor, part: _Part, terms: Terms, since: datetime | None) -> Found:
     if isinstance(getattr(monitor, "view", None), Answers):
         part = _Part(_answered(part.old), _answered(part.new))
-    new = part.new
     try:
         at_work = monitor.begin(part.old, terms)
     except DataError as error:
         return Found(
-            monitor.name, "rows", False, False, 0.0, terms.columns / terms.false_alarms_per_year, 0.5,
+            monitor.name, "rows" if monitor.per_unit else "score", False, False, 0.0, terms.columns / terms.false_alarms_per_year, 0.5,
             columns=terms.columns, note=error.message,
         )  # fmt: skip
+    try:
+        _observe(at_work, part, terms, since)
+    except DataError as error:
+        return replace(at_work.found, rated=False, note=error.message)
+    return at_work.found
+
+
+def _observe(at_work: Watch, part: _Part, terms: Terms, since: datetime | None) -> None:
+    new = part.new
     assert new.known is not None
     last = to_us(since) if since is not None else int(new.known[0]) if len(new) else 0
     if at_work.width not in part.steps:
@@ -236,11 +251,17 @@ def _run(monitor: Monitor, part: _Part, terms: Terms, since: datetime | None) ->
         now = int(batch.known[-1])
         at_work.observe(batch, max(now - last, 0) / YEAR_US)
         last = max(now, last)
-    return at_work.found
 
 
-def _steps(rows: Sample, batches: Batches, width: int) -> Iterator[Sample]:
-    """Whole runs, `width` of them or more at a time: a fifth of what was seen, up to `most` rows."""
+def _steps(rows: Sample, batches: Batches, width: int | str) -> Iterator[Sample]:
+    """Whole days or weeks; or whole runs, `width` of them or more at a time: a fifth of what was
+    seen, up to `most` rows."""
+    if isinstance(width, str):
+        assert rows.known is not None
+        at = periods(rows.known, width)
+        cuts = np.flatnonzero(np.diff(at)) + 1
+        yield from (rows.take(slice(first, last)) for first, last in itertools.pairwise(cuts.tolist()))
+        return
     runs = rows.runs(batches.rows)
     whole, done = rows.total // batches.rows, 0
     while True:

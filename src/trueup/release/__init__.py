@@ -8,7 +8,7 @@ from trueup.release.canary import Canary
 from trueup.release.full import Full
 from trueup.release.levels import next_level
 from trueup.release.pairs import changed
-from trueup.release.people import approve, pause, reject, resume, rollback, whoami
+from trueup.release.people import approve, name_anchor, pause, reject, resume, rollback, whoami
 from trueup.release.risk import Risk
 from trueup.release.shadow import Shadow
 from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
@@ -35,6 +35,7 @@ __all__ = [
     "end",
     "measured",
     "method",
+    "name_anchor",
     "next_level",
     "only",
     "pause",

@@ -104,7 +104,7 @@ def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> D
     words = f"test {k} of this loop's life, at level {level:.3g} of {terms.risk.wrong_promotion:g}"
     if forecast:
         pairs = f"{forecast['pairs']:,}" if forecast["pairs"] else "too many"
-        words += f"; forecast: {pairs} pairs at a disagreement of {forecast['disagreement']:.3f}"
+        words += f"; forecast: {pairs} pairs if they are equally good, at a disagreement of {forecast['disagreement']:.3f}"
     return decide(
         ledger, terms.loop, generation, state, kind="start", verdict="NOTE", reason=words,
         subject=release.candidate, level=level, evidence={"release": release.id, "forecast": forecast},

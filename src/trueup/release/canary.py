@@ -36,7 +36,8 @@ class Canary:
     95th percentile, frozen when the canary began. `tolerance` is the tolerated ratio of failing
     units (.25: a quarter more), `tolerance_abs` the tolerated difference of burden and slowness.
     `units` is the number of units that the canary means to look at; being wrong about it costs
-    power only.
+    power only. A step that saw fewer than `least` units mature goes on waiting: silence is no
+    evidence that nothing broke.
     """
 
     shares: Sequence[float] = (0.01, 0.05, 0.25)
@@ -47,11 +48,12 @@ class Canary:
     tolerance: float = 0.25
     tolerance_abs: float = 0.01
     units: int = 5_000
+    least: int = 20
 
     def __init__(
         self, *cumulative: float, shares: Sequence[float] = (), step: timedelta = DAY, pi: float = 0.5,
         lag: timedelta = 5 * MINUTE, window: timedelta = 60 * MINUTE, tolerance: float = 0.25,
-        tolerance_abs: float = 0.01, units: int = 5_000,
+        tolerance_abs: float = 0.01, units: int = 5_000, least: int = 20,
     ) -> None:
         put = object.__setattr__
         put(self, "shares", tuple(cumulative or shares or (0.01, 0.05, 0.25)))
@@ -62,6 +64,7 @@ class Canary:
         put(self, "tolerance", tolerance)
         put(self, "tolerance_abs", tolerance_abs)
         put(self, "units", units)
+        put(self, "least", least)
         if not 0.0 < pi < 1.0:
             raise ArgumentError(f"expected pi between 0 and 1, got {pi!r}")
         if list(self.shares) != sorted(set(self.shares)) or not self.shares[0] > 0.0:
@@ -101,6 +104,9 @@ class Canary:
         seen = watch(scene, release.parameters)
         if seen.call != "HOLD" or scene.now < release.stepped + _us(self.step):
             return seen
+        matured, wanted = seen.evidence["result"]["units"], self.least * (release.step + 1)
+        if matured < wanted:
+            return Ruling("HOLD", f"too thin, {wanted} units are wanted by now: {seen.reason}", seen.evidence)
         if release.step + 1 < len(self.shares):
             share = self.shares[release.step + 1]
             return Ruling(

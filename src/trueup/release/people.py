@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
+from trueup.registry import candidate as registered
 from trueup.release.advance import end
 from trueup.release.state import LoopState, Release, decide, only, read
 
@@ -121,6 +122,21 @@ def rollback(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) 
         ledger, loop, generation, after, kind="rollback", verdict="ROLLBACK", reason=reason,
         subject=subject, actor=who or whoami(),
         evidence={"from": state.champion, "to": after.champion},
+    )
+
+
+def name_anchor(
+    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None
+) -> Decision:
+    """Name another anchor: from the next release on, no run of small losses may fall below it by
+    `creep`. Refused while a release runs, whose terms are fixed."""
+    generation, state = read(ledger, loop)
+    if state.release is not None:
+        raise Refused(f"{state.release.candidate} is being released against the present anchor", cure="wait, or reject it")
+    found = registered(ledger, loop, candidate).id
+    return decide(
+        ledger, loop, generation, replace(state, anchor=found), kind="anchor", verdict="NOTE",
+        reason=reason, subject=found, actor=who or whoami(), evidence={"before": state.anchor},
     )
 
 

@@ -58,7 +58,8 @@ class LoopState:
 
     `routing` is what the router obeys. `waiting` is a candidate whose turn has not come; `cycle`
     an unfinished training; `accepted` maps a detector to the moment since which it counts;
-    `trained` and `looked` are the last training's and the last look's moments.
+    `trained` and `looked` are the last training's and the last look's moments, and `trained_cut` is the
+    ledger's cut that the last training saw: what came after it is new, whenever it happened.
     """
 
     champion: str | None = None
@@ -71,6 +72,7 @@ class LoopState:
     cycle: dict[str, Any] | None = None
     accepted: dict[str, int] = field(default_factory=dict)
     trained: int | None = None
+    trained_cut: int | None = None
     looked: int | None = None
     since: int | None = None
 

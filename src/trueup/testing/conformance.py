@@ -37,7 +37,7 @@ class QuietFacts:
     last_trained: datetime | None = None
     false_alarms_per_year = 1.0
 
-    def rows(self, since: datetime | None = None) -> int:
+    def rows(self, *, new: bool = False) -> int:
         return 0
 
     def outcomes(self, name: str, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:

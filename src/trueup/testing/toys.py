@@ -37,11 +37,10 @@ class ToyTraffic:
         self, seed: int = 0, *, units_a_day: int = 100, requests: int = 1, labelled: float = 0.5,
         delay: timedelta = timedelta(hours=6), moves: datetime | None = None,
         serve: Callable[[Choice, Any], tuple[Any, str | None, float]] | None = None,
-        extra: Callable[[Client, ManualClock, np.random.Generator], None] | None = None,
     ) -> None:
         self.rng = np.random.default_rng(seed)
         self.units_a_day, self.requests, self.labelled, self.delay = units_a_day, requests, labelled, delay
-        self.moves, self.serve, self.extra = moves, serve, extra
+        self.moves, self.serve = moves, serve
         self._due: list[tuple[datetime, str, str, str]] = []
         self._units = 0
 
@@ -51,8 +50,6 @@ class ToyTraffic:
             clock.advance(gap)
             self._settle(client, clock.now())
             self._one(client, clock.now())
-        if self.extra is not None:
-            self.extra(client, clock, self.rng)
 
     def _one(self, client: Client, now: datetime) -> None:
         self._units += 1

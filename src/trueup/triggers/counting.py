@@ -19,7 +19,7 @@ class Rows:
             raise ArgumentError(f"expected at least 1 row, got {self.n!r}")
 
     def look(self, facts: Facts) -> Finding:
-        rows = facts.rows(facts.last_trained)
+        rows = facts.rows(new=True)
         return Finding(
             rows >= self.n, f"{rows:,} of {self.n:,} new rows", {"rows": rows, "wanted": self.n}
         )
@@ -42,7 +42,7 @@ class NothingNew:
     """For `unless`: holds where no row fit for training became known since the last training."""
 
     def look(self, facts: Facts) -> Finding:
-        rows = facts.rows(facts.last_trained)
+        rows = facts.rows(new=True)
         if rows:
             return Finding(False, f"{rows:,} new rows", {"rows": rows})
         return Finding(True, "nothing new to learn from", {"rows": 0})

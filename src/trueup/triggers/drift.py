@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trueup.monitor import Found, Monitor, View
 
 BEFORE = timedelta(days=28)  # of requests, where the champion learned from none
-FIRST = 1_000  # answers of a champion that stand for it
+RUNS, LAST = 10, 1_000  # runs of answers that stand for a champion; rows whose words are compared
 SHOWN, WORDS = 5, 5
 
 
@@ -43,14 +43,16 @@ class Drift:
     requests of the span of time that the champion's Snapshot learned from: labelled or not, as
     they came, since a Snapshot that was curated, or labelled by choice, differs from requests by
     its making. `reference="training"` takes the Snapshot's rows themselves. Without a Snapshot it
-    is the 28 days before the champion's start. Of answers, the champion's first 1,000.
+    is the 28 days before the champion's start. Of answers, the champion's
+    first ten runs.
 
     While rows (cut by `batches`) are exchangeable, alarms come at most `false_alarms_per_year`
     (this detector's share of the loop's, split over its columns) times a year in expectation,
     however often one looks (`trueup.monitor.watch`). It fires on evidence AND effect: the AUC must
     reach `effect`: 1/2 is no change; 15 % of a new topic give at most .575. Where the conditions
     of the rate do not hold the words say "no stated rate"; with `unrated="rest"` it then never
-    fires. A champion that is promoted is a new reference.
+    fires. A champion that is promoted is a new reference. `seed` draws the halves of the reference
+    and breaks ties.
     """
 
     of: Any = field(default_factory=_hashing)
@@ -85,7 +87,8 @@ class Drift:
             return Finding(False, "drift: no champion to compare with yet", {"n": 0})
         old, new, words = self._rows(facts, since)
         if not old.num_rows or not new.num_rows:
-            return Finding(False, f"drift: {'no reference' if not old.num_rows else 'no requests yet'}", {"n": new.num_rows})
+            missing = "no reference" if not old.num_rows else f"nothing yet to compare with {words}"
+            return Finding(False, f"drift: {missing}", {"n": new.num_rows})
         found = watch(
             self._monitors(old), old, new, since=since, batches=self.batches, seed=self.seed,
             false_alarms_per_year=facts.false_alarms_per_year,
@@ -114,7 +117,8 @@ class Drift:
         if isinstance(self.of, tuple) and any(_is_answers(part) for part in self.of):
             mine = new.filter(pc.and_(pc.equal(new["candidate"], champion), pc.is_valid(new["output"])))
             mine = mine.sort_by([("received", "ascending"), ("seq", "ascending")]) if mine.num_rows else mine
-            return mine.slice(0, FIRST), mine.slice(FIRST), f"the first {FIRST:,} answers of {champion}"
+            first = RUNS * self.batches.rows
+            return mine.slice(0, first), mine.slice(first), f"the first {first:,} answers of {champion}"
         if learned is not None:
             learned = learned.filter(pc.equal(learned["part"], "new"))
         if learned is None or not learned.num_rows:
@@ -160,8 +164,8 @@ def _moved_words(old: pa.Table, new: pa.Table) -> list[Mapping[str, Any]]:
     from trueup.monitor.slices import words
 
     recent = sample(new)
-    recent = recent.take(slice(-FIRST, None))
-    moved = words(sample(old, most=2 * FIRST), recent, WORDS)
+    recent = recent.take(slice(-LAST, None))
+    moved = words(sample(old, most=2 * LAST), recent, WORDS)
     return [{"word": word, "before": before, "now": now} for word, before, now in moved]
 
 
