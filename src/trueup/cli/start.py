@@ -48,7 +48,9 @@ def demo_(ctx: click.Context, json_: bool) -> None:
     """A year of a film catalogue in a minute: rest, promotion, a flood, a rollback."""
     from trueup.lab.films import demo
 
-    account = demo(ctx.find_root().obj, quiet=json_)
+    root = ctx.find_root()
+    named = root.get_parameter_source("home") is click.core.ParameterSource.COMMANDLINE
+    account = demo(root.obj if named else None, quiet=json_)
     if json_:
         show_json(account.to_json())
     sys.exit(0 if account.holds else 1)

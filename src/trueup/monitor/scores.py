@@ -74,7 +74,8 @@ class _ScoreWatch:
         half = len(reference) // 2 // size * size if monitor.compares else 0
         self._reference = reference.inputs[:half]
         self._rest = reference.inputs[half:]
-        self.width, self._every, scores, self._why = self._plan(size)
+        self._runs, self._every, scores, self._why = self._plan(size)
+        self.width: int | str = self._runs
         self._detector = BatchDetector(scores, terms.false_alarms_per_year, terms.columns)
         self._rng = np.random.default_rng(terms.seed)
         self._seen = self._rows = self._steps = 0
@@ -107,7 +108,7 @@ class _ScoreWatch:
 
     def observe(self, rows: Sample, years: float) -> None:
         """Batches are of the size of the calibration, whatever comes at a step."""
-        size = self._terms.batches.rows * self.width
+        size = self._terms.batches.rows * self._runs
         for at in range(len(rows) // size):
             self._seen += 1
             self._years += years * size / len(rows)
