@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from trueup.core.errors import ArgumentError, DataError, MissingDependency, NotFound
-from trueup.models import HashingEmbedder, SentenceEmbedder
+from trueup.core.errors import ArgumentError, DataError
+from trueup.models import HashingEmbedder
 from trueup.testing.conformance import check_value
 
 
@@ -34,16 +32,6 @@ def test_hostile_texts_are_refused_or_survived() -> None:
         HashingEmbedder(16).embed(["a", 7])  # type: ignore[list-item]
     with pytest.raises(ArgumentError, match="16 to 4096"):
         HashingEmbedder(8)
-
-
-def test_a_local_model_is_asked_for_by_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="sentence-transformers model"):
-        SentenceEmbedder(tmp_path / "none").embed(["a"])
-    try:
-        import sentence_transformers  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingDependency, match="trueup\\[encoder\\]"):
-            SentenceEmbedder(tmp_path).embed(["a"])
 
 
 NONZERO = [1, 6, 7, 15]

@@ -13,7 +13,7 @@ import pytest
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.protocols import Prediction
 from trueup.core.values import from_json, to_json
-from trueup.models import HashingEmbedder, SentenceEmbedder
+from trueup.models import HashingEmbedder
 from trueup.monitor import (
     Answers,
     Batches,
@@ -121,7 +121,7 @@ def test_every_view_is_a_value_and_survives_hostile_rows(table: Any) -> None:
         assert found.shape[0] == len(rows)
         assert np.isfinite(found).all()
         assert found.dtype == np.float32
-    for part in (RowDrift(Numeric("n")), Batches(season=Season()), SentenceEmbedder("here")):
+    for part in (RowDrift(Numeric("n")), Batches(season=Season())):
         assert from_json(to_json(part)) == part
     assert [view.name for view in views_of(many)] == ["c", "n", "t"]
     with pytest.raises(DataError, match="none called 'm'"):

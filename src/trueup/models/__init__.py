@@ -2,7 +2,7 @@
 """Floor 2: everything that answers: model folders, features, and the predictors of each format."""
 
 from trueup.models.constant import ConstantModel
-from trueup.models.embedders import HashingEmbedder, SentenceEmbedder
+from trueup.models.embedders import HashingEmbedder
 from trueup.models.features import Features
 from trueup.models.function import FunctionModel
 from trueup.models.local import LocalModel, load
@@ -15,7 +15,6 @@ __all__ = [
     "HashingEmbedder",
     "LocalModel",
     "Manifest",
-    "SentenceEmbedder",
     "load",
     "read_manifest",
     "write_manifest",

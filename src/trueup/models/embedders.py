@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Embedders: texts become vectors, by hashing alone or by a model that lies on this machine."""
+"""Embedders: texts become vectors, by hashing alone."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
 
-from trueup.core.errors import ArgumentError, DataError, MissingDependency, NotFound
+from trueup.core.errors import ArgumentError, DataError
 from trueup.core.values import value
 
 if TYPE_CHECKING:
@@ -77,51 +75,6 @@ class HashingEmbedder:
         length = np.sqrt((found * found).sum(axis=1, keepdims=True))
         found /= np.where(length > 0.0, length, 1.0)
         return found
-
-
-@value("embedder.sentences")
-class SentenceEmbedder:
-    """A sentence-transformers model in a local folder; nothing is ever downloaded.
-
-    `path` is the folder, `batch` how many texts are encoded at a time. `embed` gives (n, d)
-    float32, each row of length 1. Raises MissingDependency without the extra `encoder`, and
-    NotFound where the folder does not exist.
-    """
-
-    path: Path
-    batch: int = 64
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
-        if self.batch < 1:
-            raise ArgumentError(f"expected a batch of at least 1, got {self.batch!r}")
-
-    @property
-    def name(self) -> str:
-        """What lineage records."""
-        return self.path.name
-
-    def embed(self, texts: Sequence[str]) -> Rows:
-        """An array (n, d) of float32 for n texts."""
-        if not self.path.is_dir():
-            raise NotFound(
-                f"expected a folder with a sentence-transformers model, got {self.path}",
-                cure="save one there with SentenceTransformer.save(), or use HashingEmbedder()",
-            )
-        made = _sentences(self.path).encode(
-            list(texts), batch_size=self.batch, convert_to_numpy=True, normalize_embeddings=True,
-            show_progress_bar=False,
-        )  # fmt: skip
-        return np.asarray(made, dtype=np.float32)
-
-
-@cache
-def _sentences(path: Path) -> Any:
-    try:
-        from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise MissingDependency("sentence-transformers", "encoder") from None
-    return SentenceTransformer(str(path), device="cpu", local_files_only=True)
 
 
 def _codes(word: str) -> tuple[int, ...]:
