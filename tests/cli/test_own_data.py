@@ -26,7 +26,7 @@ def test_from_a_csv_to_a_first_verdict_and_all_that_can_be_asked_of_it(cli, tmp_
     assert "the first champion, named by the loop's definition" in said
     assert "accuracy on core: no worse" in said
     assert "forecast: " in said
-    assert " pairs at a disagreement of " in said
+    assert " pairs if they are equally good, at a disagreement of " in said
     plan = json.loads(cli("plan", "--json", cwd=folder).stdout)
     assert plan["release"].startswith("c-")
     assert plan["forecast"]["days"] > 1
