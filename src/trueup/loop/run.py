@@ -58,6 +58,7 @@ def _seal(context: Context) -> None:
     ledger = context.ledger
     before = to_us(ledger.clock.now()) - SEAL_AFTER_US
     if ledger.cut() >= SEAL_ROWS:
+        context.say("sealing old events", 0, 0)
         ledger.seal(before, min_rows=SEAL_ROWS)
 
 
