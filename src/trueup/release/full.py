@@ -26,6 +26,6 @@ class Full:
             return Ruling("REFUSE", "no stage has shown it to be no worse than the champion")
         return Ruling(
             "PROMOTE",
-            f"that it is worse than the champion by {scene.terms.margin:g} or more at every moment is "
-            f"rejected at level {release.level:.3g} (test {release.k} of this loop's life)",
+            f"rejected at level {release.level:.3g}: that it is worse than the champion by "
+            f"{scene.terms.margin:g} or more at every moment (test {release.k} of this loop's life)",
         )
