@@ -28,7 +28,7 @@ def text() -> str:
     for words, command in _commands(trueup, ("trueup",)):
         context = click.Context(
             command, info_name=" ".join(words), terminal_width=100, max_content_width=100,
-            help_option_names=["-h", "--help"],
+            **trueup.context_settings,
         )
         parts.append(f"{'#' * (len(words) + 1)} {' '.join(words)}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)

@@ -166,7 +166,8 @@ def lines_of(page: Path) -> list[str]:
 def wrong(line: str) -> str | None:
     """What is wrong with a command line: a command, option or argument that there is not."""
     words = [word for word in shlex.split(line) if word not in ("...", "…")][1:]
-    context = click.Context(commands, info_name="trueup")
+    # click keeps the help option that it made first: it must be the one that the commands have
+    context = click.Context(commands, info_name="trueup", **commands.context_settings)
     command: click.Command = commands
     while isinstance(command, click.Group):
         try:
