@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -211,9 +211,8 @@ def why_(ctx: click.Context, id_: str, loop_: str | None, json_: bool) -> None:
     from trueup.loop.files import load_beside
 
     with open_ledger(ctx) as ledger:
-        found: Any = why(ledger, id_, loop_)
-        lost = any("cannot be recomputed" in line for line in found.lines)
-        if lost and load_beside(ledger.home):  # it rests on a part of one's own, in the loop file
+        found = why(ledger, id_, loop_)
+        if found.lost and load_beside(ledger.home):  # it rests on a part of one's own, in the loop file
             found = why(ledger, id_, loop_)
     if json_:
         show_json(found.to_json())

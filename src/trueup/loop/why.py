@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A Decision, the lines that explain it, and whether its evidence came out the same again
-    (None where it rests on no rows: a person's word, a model's installation)."""
+    (None where it rests on no rows: a person's word, a model's installation). `lost` is True where
+    it rests on a part that is not known here, so that it cannot be recomputed."""
 
     decision: Decision
     lines: tuple[str, ...]
     matches: bool | None
     differs: tuple[str, ...] = ()
+    lost: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +53,7 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
     resting = _rests_on(ledger, decision)
     matches: bool | None = None
     differs: list[str] = []
+    lost = False
     for one in resting:
         lines.extend(_evidence(one))
         if one.evidence["method"] == "shadow" and (words := changed(one.evidence["parameters"])):
@@ -59,7 +62,7 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
             again = recompute(ledger, one.loop, one.evidence)
         except UserError as error:
             lines.append(f"  {one.kind} {one.id} cannot be recomputed: {error.message}")
-            matches = None
+            matches, lost = None, True
             break
         parts = _differences(one.evidence["result"], again)
         differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
@@ -72,7 +75,7 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
     if matches is not None:
         rows = "recomputed from the ledger's rows"
         lines.append(f"{rows}: the same, bit by bit" if matches else f"{rows}: DIFFERS in {', '.join(differs)}")
-    return Explanation(decision, tuple(lines), matches, tuple(differs))
+    return Explanation(decision, tuple(lines), matches, tuple(differs), lost)
 
 
 def _rests_on(ledger: Ledger, decision: Decision) -> list[Decision]:

@@ -30,11 +30,6 @@ DASHES: Final = (None, "7 3", "2 3", "9 3 2 3", "4 4", "1 3")
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
-def colour_of(name: str, place: int) -> str:
-    """The colour of a series: its own where the name has one, else the next of the others."""
-    return name if name in FIXED else SERIES[place % len(SERIES)]
-
-
 def chart_css() -> str:
     """The rules that charts need: `f-NAME` fills and `s-NAME` strokes, light, then dark."""
     base = (
