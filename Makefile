@@ -19,6 +19,7 @@ $(VENV)/.loop: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) torch==2.13.0
 	$(PIP) -c constraints.txt -e '.[all,dev]'
 	@touch $@ $(VENV)/.loop
 
