@@ -23,14 +23,14 @@ _COMMANDS = {
     "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
     "prune": "keep", "doctor": "keep",
-    "completion": "start",
+    "drill": "drills", "completion": "start",
 }
 _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "status", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback"),
     "Data": ("import", "snapshot", "golden"),
     "Keep": ("prune", "doctor"),
-    "Learn": ("demo", "completion"),
+    "Learn": ("demo", "drill", "completion"),
 }
 
 _EXTRAS = {

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Failure drills: drill."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trueup.cli._open import as_json, show_json
+
+
+@click.command("drill")
+@click.argument("name", required=False)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random in it.")
+@as_json
+@click.pass_context
+def drill_(ctx: click.Context, name: str | None, seed: int, json_: bool) -> None:
+    """Inject a failure and see the loop survive it; without NAME, list the drills.
+
+    Exit 1 where something that must be seen was not. A drill plays in a new temporary home, or in
+    that of --home, which must be empty.
+    """
+    from trueup.lab.drills import drills, find, play
+
+    if name is None:
+        if json_:
+            show_json([one.to_json() for one in drills().values()])
+            return
+        for one in drills().values():
+            click.echo(f"{click.style(one.name, bold=True):<30}{one.id:<8}{one.failure}")
+            click.echo(f"{'':<22}{one.seen}")
+        return
+    found = find(name)
+    root = ctx.find_root()
+    named = root.get_parameter_source("home") is click.core.ParameterSource.COMMANDLINE
+    account = play(found, root.obj if named else None, seed=seed, quiet=json_)
+    if json_:
+        show_json({"drill": found.to_json(), "seed": seed, **account.to_json()})
+    sys.exit(0 if account.holds else 1)
