@@ -5,7 +5,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OMP_NUM_THREADS ?= 1
 export TRUEUP_DATA ?= ../shared/data
 
-.PHONY: help demo genres check lint types house test chaos bench clean
+.PHONY: help demo genres check lint types house oracles test chaos bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,7 +40,14 @@ types: $(VENV)/.dev       ## mypy --strict
 house: $(VENV)/.dev       ## imports go down only
 	$(BIN)/lint-imports
 
-test: $(VENV)/.dev        ## all tests: unit, statistical, data, chaos
+oracles: .venv-oracles/.done  ## other people's statistics, which tests compare ours with
+
+.venv-oracles/.done: tests/oracles/requirements.txt | $(BIN)/python
+	rm -rf .venv-oracles
+	$(PIP) --no-deps --target .venv-oracles -r tests/oracles/requirements.txt
+	@touch $@
+
+test: $(VENV)/.dev .venv-oracles/.done  ## all tests: unit, statistical, data, chaos
 	$(BIN)/pytest -n 2 --dist worksteal
 
 chaos: $(VENV)/.dev       ## the long form of the chaos tests: 1,000 kills
