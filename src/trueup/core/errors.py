@@ -21,6 +21,8 @@
     │   ├── TrainingRetryable      worth another try
     │   └── CapabilityMissing      the trainer cannot do what the job asks
     └── ModelError                 a model file that cannot or must not be loaded (exit 6)
+
+`Held` is none of them: work that was asked to stop at a safe place, and goes on later.
 """
 
 from __future__ import annotations
@@ -190,6 +192,13 @@ class CapabilityMissing(TrainingError):
     """The trainer cannot do what the job asks of it."""
 
     code = "T402"
+
+
+class Held(BaseException):
+    """Work was asked to stop; what it had done is kept, and it goes on when it is called again.
+
+    Not an Exception, so that no part's own `except Exception` takes it for a failure.
+    """
 
 
 class ModelError(TrueupError):

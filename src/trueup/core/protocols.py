@@ -148,10 +148,16 @@ class Trigger(Protocol):
 
 @value("budget")
 class Budget:
-    """Limits of one training: seconds of wall time, and megabytes of memory."""
+    """Limits of one training: seconds of wall time, and megabytes of memory.
+
+    A training that dies of something that may pass (a signal, its memory, a lost network) is tried
+    `retries` more times, the first one after `retry_delay` seconds, then after twice as many.
+    """
 
     seconds: float = 3600.0
     megabytes: int = 4096
+    retries: int = 1
+    retry_delay: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

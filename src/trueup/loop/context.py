@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us
-from trueup.core.errors import NotFound
+from trueup.core.errors import Held, NotFound
 from trueup.core.protocols import Predictor
 from trueup.registry import candidate
 from trueup.release import Terms
@@ -20,23 +22,59 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 Progress = Callable[[str, int, int], None]
+Stop = Callable[[], bool]
 
 
 class Context:
     """A loop at work on a ledger."""
 
     def __init__(
-        self, loop: Loop, ledger: Ledger, *, base: Path | None = None, progress: Progress | None = None
+        self, loop: Loop, ledger: Ledger, *, base: Path | None = None, progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.loop, self.ledger, self.base = loop, ledger, base
+        self._stop = stop
+        self._end, self._seconds = math.inf, math.inf
         self.digest = loop.digest(base)
         self._progress = progress
         self._predictors: dict[str, Predictor] = {}
 
     def say(self, what: str, done: int, total: int) -> None:
-        """Tell whoever watches what is being done, and how far it is (total 0: unknown)."""
+        """Tell whoever watches what is being done, and how far it is (total 0: unknown).
+
+        A place where work may stop: raises Held where somebody has asked for that.
+        """
+        if self.stopping():
+            raise Held(what)
+        if time.monotonic() > self._end:
+            raise TimeoutError(f"expected an end within {self._seconds:g} s, got none at {what!r}")
+        self.show(what, done, total)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """`say`, where work must not stop."""
         if self._progress is not None:
             self._progress(what, done, total)
+
+    def within(self, seconds: float | None) -> Context:
+        """The same work, which raises TimeoutError where it says how far it is after so long."""
+        if seconds is None:
+            return self
+        made = self._again(self.loop, self.digest)
+        made._end, made._seconds = time.monotonic() + seconds, seconds
+        return made
+
+    def stopping(self) -> bool:
+        """Whether the work is asked to stop at the next safe place."""
+        return self._stop is not None and self._stop()
+
+    def wait(self, what: str, seconds: float) -> None:
+        """Pass some time before another try; raises Held as soon as the work is asked to stop."""
+        end = time.monotonic() + seconds
+        self.show(f"{what}: another try at {from_us(time.time_ns() // 1000 + int(seconds * 1e6)):%H:%M:%S} UTC", 0, 0)
+        while (left := end - time.monotonic()) > 0:
+            if self.stopping():
+                raise Held("waiting")
+            time.sleep(min(left, 0.1))
 
     def predictor(self, ident: str) -> Predictor:
         """The model of a candidate, loaded once."""
@@ -62,8 +100,12 @@ class Context:
         if digest == self.digest:
             return self
         loop = pinned(self.ledger, self.loop.name, digest, self.base)
-        made = Context(loop, self.ledger, base=self.base, progress=self._progress)
+        return self._again(loop, digest)
+
+    def _again(self, loop: Loop, digest: str) -> Context:
+        made = Context(loop, self.ledger, base=self.base, progress=self._progress, stop=self._stop)
         made.digest, made._predictors = digest, self._predictors
+        made._end, made._seconds = self._end, self._seconds
         return made
 
     def pin(self) -> None:

@@ -8,56 +8,78 @@ from typing import Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import Busy, Conflict, StoreFull, TrueupError
+from trueup.core.errors import Busy, Conflict, Refused, StoreFull
 from trueup.core.protocols import TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import source_digest, to_json
 from trueup.loop.context import Context
-from trueup.loop.pipeline import perform
+from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, TRAIN
-from trueup.release import LoopState, decide, read
+from trueup.release import decide, read
+
+CYCLE = Pipeline("cycle", 1, (
+    Step("snapshot", "trueup.loop.cycle:build"),
+    Step("train", "trueup.loop.cycle:train", ("snapshot",), resources={"cpu": 1}),
+    Step("gates", "trueup.loop.cycle:judge", ("snapshot", "train"), retries=2, delay=60.0),
+    Step("register", "trueup.loop.cycle:enlist", ("snapshot", "train", "gates"), retries=2, delay=60.0),
+))
+"""A training retries within its loop's budget; the other stages where a connection was lost."""
 
 
-class Stopped(Exception):
-    """The cycle ends without a candidate, for a reason that people should read."""
-
-    def __init__(self, step: str, reason: str, evidence: dict[str, Any]) -> None:
-        super().__init__(reason)
-        self.step, self.reason, self.evidence = step, reason, evidence
-
-
-def finish(context: Context) -> Decision | None:
+def finish(context: Context, drive: Drive = follow) -> Decision | None:
     """Run, or go on with, the cycle that the loop's state names, under the definition that it began
-    with; None where there is none, or the loop is paused."""
+    with; None where there is none, or the loop is paused.
+
+    `drive` performs its pipeline: here and now, or on an engine. Raises Refused for a cycle that
+    another version of the pipeline began and this one cannot finish.
+    """
     _, state = read(context.ledger, context.loop.name)
-    if state.cycle is None or state.paused is not None:
+    cycle = state.cycle
+    if cycle is None or state.paused is not None:
         return None
+    began = understood(cycle)
     try:
-        made = _make(context.under(state.cycle["loop"]), state)
-    except Stopped as stop:
-        return _close(context, stop.step, stop.reason, stop.evidence)
+        made = drive(context.under(cycle["loop"]), CYCLE, cycle)
     except (Busy, Conflict, StoreFull):
         raise  # no fault of the cycle's: it goes on at the next run
-    except TrueupError as error:
-        return _close(context, "cycle", error.message, {"code": error.code, "cure": error.cure})
-    except Exception as error:  # a part's own code may raise anything: the loop must live on
-        return _close(context, "cycle", f"{type(error).__name__}: {error}", {})
-    return _hand_over(context, made)
+    except Exception as error:  # a definition that cannot be read any more, an engine that failed
+        made = broken(error)
+    older = {} if began == CYCLE.version else {"pipeline": {"began": began, "finished": CYCLE.version}}
+    if made.get("stopped"):
+        stop = made["stopped"]
+        return _close(context, cycle["id"], stop["step"], stop["reason"], {**stop["evidence"], **older})
+    return _hand_over(context, cycle["id"], {**made, **older})
 
 
-def _make(context: Context, state: LoopState) -> dict[str, Any]:
+def understood(cycle: dict[str, Any]) -> int:
+    """The version of the pipeline that began a cycle; raises Refused where this one cannot finish it."""
+    began = int(cycle.get("pipeline", 1))
+    if began != CYCLE.version and began not in CYCLE.finishes:
+        raise Refused(
+            f"expected a run of pipeline {CYCLE.version}, got {cycle['id']}, which pipeline {began} began",
+            cure=f"install the Trueup that began it, or: trueup runs abandon {cycle['id']} --reason '...'",
+        )
+    return began
+
+
+def build(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+    """The stage that builds the Snapshot, or says why there is none."""
     from trueup.train import refuse
 
-    assert state.cycle is not None
-    loop, cycle = context.loop, state.cycle
+    loop, cycle = context.loop, data["run"]
     refuse(loop.trainer, loop.task.answers, stateful=False, weights=False)
-    golden = [one.load().digest for one in loop.golden() if hasattr(one, "path")]
     built = perform(context, cycle["id"], SNAPSHOT, {
         "cut": cycle["cut"], "now": cycle["now"], "recipe": to_json(loop.recipe, context.base),
-        "golden": golden,
+        "golden": _golden(context),
     })
     if built["refusal"]:
         raise Stopped("snapshot", built["refusal"], {"funnel": built["funnel"]})
+    return built
+
+
+def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+    """The stage that trains on the Snapshot."""
+    loop, cycle, built = context.loop, data["run"], data["snapshot"]
     job = TrainJob(
         loop=loop.name, trainer=to_json(loop.trainer, context.base), data=Ref.from_json(built["data"]),
         output=loop.task.answers, seed=loop.seed, budget=loop.budget,
@@ -68,13 +90,26 @@ def _make(context: Context, state: LoopState) -> dict[str, Any]:
         raise Stopped(
             "train", trained["reason"], {"attempts": trained["attempts"], "snapshot": built["snapshot"]}
         )
+    return trained
+
+
+def judge(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+    """The stage that asks the gates, against whoever is champion by now."""
+    cycle, built, trained = data["run"], data["snapshot"], data["train"]
+    _, state = read(context.ledger, context.loop.name)
     judged = perform(context, cycle["id"], GATES, {
-        "model": trained["model"], "champion": state.champion, "golden": golden,
-        "gates": to_json(loop.gates, context.base), "cut": cycle["cut"], "now": cycle["now"],
+        "model": trained["model"], "champion": state.champion, "golden": _golden(context),
+        "gates": to_json(context.loop.gates, context.base), "cut": cycle["cut"], "now": cycle["now"],
         "snapshot": built["snapshot"], "metrics": trained["metrics"],
     })
+    return {**judged, "champion": state.champion}
+
+
+def enlist(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+    """The stage that registers the candidate; one that failed a gate is kept, and goes no further."""
+    loop, cycle, built, trained, judged = (context.loop, *(data[name] for name in ("run", "snapshot", "train", "gates")))
     made = perform(context, cycle["id"], REGISTER, {
-        "model": trained["model"], "snapshot": built["snapshot"], "parent": state.champion,
+        "model": trained["model"], "snapshot": built["snapshot"], "parent": judged["champion"],
         "trainer": to_json(loop.trainer, context.base), "code": source_digest(type(loop.trainer)),
         "metrics": trained["metrics"], "facts": {**trained["facts"], "seconds": trained["seconds"]},
     })
@@ -84,6 +119,11 @@ def _make(context: Context, state: LoopState) -> dict[str, Any]:
         failed = "; ".join(gate["reason"] for gate in judged["gates"] if not gate["passed"])
         raise Stopped("gates", failed, found)
     return found
+
+
+def _golden(context: Context) -> list[str]:
+    """The digests of the loop's golden sets that are files."""
+    return [one.load().digest for one in context.loop.golden() if hasattr(one, "path")]
 
 
 def _pay(context: Context, cycle: str, trained: dict[str, Any]) -> None:
@@ -96,11 +136,14 @@ def _pay(context: Context, cycle: str, trained: dict[str, Any]) -> None:
     })
 
 
-def _close(context: Context, step: str, reason: str, evidence: dict[str, Any]) -> Decision:
+def _close(
+    context: Context, cycle: str, step: str, reason: str, evidence: dict[str, Any]
+) -> Decision | None:
     """The cycle ends without a candidate. Where no gate was reached its rows stay new, and the alarm
-    that began it unanswered."""
+    that began it unanswered. None where somebody has ended it meanwhile."""
     generation, state = read(context.ledger, context.loop.name)
-    assert state.cycle is not None
+    if state.cycle is None or state.cycle["id"] != cycle:
+        return None
     after = replace(state, cycle=None, **({} if step == "gates" else state.cycle["before"]))
     return decide(
         context.ledger, context.loop.name, generation, after,
@@ -109,10 +152,11 @@ def _close(context: Context, step: str, reason: str, evidence: dict[str, Any]) -
     )
 
 
-def _hand_over(context: Context, made: dict[str, Any]) -> Decision:
+def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision | None:
     """The candidate waits for its release; the first one ever, without a champion, serves at once."""
     generation, state = read(context.ledger, context.loop.name)
-    assert state.cycle is not None
+    if state.cycle is None or state.cycle["id"] != cycle:
+        return None
     ident, evidence = made["candidate"], {"cycle": state.cycle["id"], **made}
     now = to_us(context.ledger.clock.now())
     if state.champion is None:

@@ -12,6 +12,7 @@ from trueup.core.decisions import Decision
 from trueup.core.json import digest
 from trueup.core.protocols import Finding, Trigger
 from trueup.loop.context import Context, pinned, plain
+from trueup.loop.cycle import CYCLE
 from trueup.loop.facts import LedgerFacts
 from trueup.release import LoopState, decide, method, read
 
@@ -108,7 +109,7 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
         )
     cycle = {
         "id": f"y-{digest([loop.name, context.digest, cut, now])[:16]}", "cut": cut, "now": now,
-        "loop": context.digest, "before": {"trained": state.trained, "trained_cut": state.trained_cut, "accepted": dict(state.accepted)},
+        "loop": context.digest, "pipeline": CYCLE.version, "before": {"trained": state.trained, "trained_cut": state.trained_cut, "accepted": dict(state.accepted)},
     }
     accepted = dict(state.accepted)
     for part, (_, held) in zip(loop.reasons, found.when, strict=False):

@@ -1,34 +1,148 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps: named functions, JSON in and JSON out, recorded once (ORC-07).
+"""Pipelines and their steps: named functions, JSON in and JSON out, recorded once (ORC-07).
 
 A step runs at least once and has at most one recorded result: its key is the run, its name and the
 digest of its input, and the first record stands. A run that was killed goes on after the last
 recorded step. `Step.function` is `package.module:function`, so that an engine can call it too.
+Conditions are data in a result, never branches of the engine: a stage that finds that an earlier
+one has ended the run hands that on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trueup.core.errors import Busy, Conflict, StoreError, TrainingRetryable, TrueupError
 from trueup.core.json import digest
 from trueup.core.values import resolve
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
 
-KIND = "step"
+KIND, RETRY = "step", "retry"
+_AGAIN = (TrainingRetryable, ConnectionError, TimeoutError)
+"""What another try may cure, whatever the step; what a step's own room knows to be so is its own affair."""
+
 StepFunction = Callable[["Context", dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a pipeline."""
+    """One step of a pipeline.
+
+    `needs` names the steps whose outputs it gets. Where it fails in a way that may pass (a lost
+    connection, a time-out, TrainingRetryable) it is tried `retries` more times, the first after
+    `delay` seconds and then after `backoff` times as many; the waits are recorded, so that a kill
+    does not shorten them. `seconds` limits each try: it ends at the next place where the step says
+    how far it is (None: no limit; a training has its loop's budget). `resources` is what an engine
+    should set aside for it ({"cpu": 1, "gpu": 0, "megabytes": 4096}).
+    """
 
     name: str
     function: str
+    needs: tuple[str, ...] = ()
+    retries: int = 0
+    delay: float = 300.0
+    backoff: float = 2.0
+    seconds: float | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Steps in an order in which each comes after what it needs.
+
+    `version` changes with the steps; `finishes` names the older versions whose runs these steps can
+    finish.
+    """
+
+    name: str
+    version: int
+    steps: tuple[Step, ...]
+    finishes: tuple[int, ...] = ()
+
+    def inputs(self, step: Step, run: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a step gets: the run's own data, and the outputs that it needs."""
+        return {"run": dict(run), **{name: outputs[name] for name in step.needs}}
+
+
+class Stopped(Exception):
+    """A run ends without a result, for a reason that people should read."""
+
+    def __init__(self, step: str, reason: str, evidence: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.step, self.reason, self.evidence = step, reason, evidence
+
+
+def ended(step: str, reason: str, evidence: dict[str, Any]) -> dict[str, Any]:
+    """The output of a stage that ends its run."""
+    return {"stopped": {"step": step, "reason": reason, "evidence": evidence}}
+
+
+def broken(error: Exception) -> dict[str, Any]:
+    """The output of a stage that raised."""
+    if isinstance(error, TrueupError):
+        return ended("cycle", error.message, {"code": error.code, "cure": error.cure})
+    return ended("cycle", f"{type(error).__name__}: {error}", {})
+
+
+Drive = Callable[["Context", Pipeline, Mapping[str, Any]], dict[str, Any]]
+"""Performs a pipeline for a run ({"id", ...}) to its end, and gives its last step's output."""
+
+
+def follow(context: Context, pipeline: Pipeline, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Perform a pipeline here and now, step after step."""
+    outputs: dict[str, Any] = {}
+    for step in pipeline.steps:
+        outputs[step.name] = attempt(context, run["id"], step, pipeline.inputs(step, run, outputs))
+    last: dict[str, Any] = outputs[pipeline.steps[-1].name]
+    return last
+
+
+def attempt(context: Context, run: str, step: Step, data: dict[str, Any]) -> dict[str, Any]:
+    """The output of a stage of a run, within its limits, tried again where that may help.
+
+    What it raises, other than that the ledger is busy or full, is a result: {"stopped": ...}. What
+    a stage finds is recorded by the steps that it performs; itself it is cheap to repeat.
+    """
+    for earlier in data.values():
+        if isinstance(earlier, dict) and earlier.get("stopped"):
+            return {"stopped": earlier["stopped"]}
+    function: StepFunction = resolve(step.function)
+    while True:
+        tried = _waited(context, run, step)
+        try:
+            return function(context.within(step.seconds), data)
+        except Stopped as stop:
+            return ended(stop.step, stop.reason, stop.evidence)
+        except (Busy, Conflict, StoreError):
+            raise  # no fault of the step's: it goes on at the next run
+        except Exception as error:  # a part's own code may raise anything: the loop must live on
+            if not isinstance(error, _AGAIN) or tried >= step.retries:
+                return broken(error)
+            wait = step.delay * step.backoff**tried
+            context.ledger.put(context.loop.name, RETRY, f"{run}/{step.name}/{tried + 1}", {
+                "run": run, "step": step.name, "reason": f"{type(error).__name__}: {error}",
+                "waits": wait, "again": time.time() + wait,
+            })
+
+
+def _waited(context: Context, run: str, step: Step) -> int:
+    """How often a stage has failed so far; what is left of the wait before its next try is over."""
+    tried, last = 0, None
+    while tried < step.retries:
+        found = context.ledger.get(context.loop.name, RETRY, f"{run}/{step.name}/{tried + 1}")
+        if found is None:
+            break
+        tried, last = tried + 1, found
+    if last is not None:
+        left = min(last["waits"], last["again"] - time.time())
+        if left > 0:
+            context.wait(step.name, left)
+    return tried
 
 
 def perform(context: Context, run: str, step: Step, data: dict[str, Any]) -> dict[str, Any]:

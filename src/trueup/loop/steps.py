@@ -46,9 +46,12 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     """Train on a Snapshot: {"job"} -> {"model", "metrics", "facts", "seconds", "attempts"}."""
     from trueup.train import run
 
+    job = TrainJob.from_json(data["job"])
     done = run(
-        TrainJob.from_json(data["job"]), context.ledger.artifacts, workdir=context.ledger.home / "work", base=context.base,
-        progress=lambda step, total, _: context.say("train", step, total),
+        job, context.ledger.artifacts, workdir=context.ledger.home / "work", base=context.base,
+        progress=lambda step, total, _: context.show("train", step, total),
+        retries=job.budget.retries, retry_delay=job.budget.retry_delay,
+        sleep=lambda seconds: context.wait("train", seconds), stop=context.stopping,
     )
     return {
         "model": None if done.model is None else done.model.to_json(),

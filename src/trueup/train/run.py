@@ -20,6 +20,7 @@ from trueup.core import values
 from trueup.core.errors import (
     ArgumentError,
     Busy,
+    Held,
     ModelError,
     TrainingError,
     TrainingRetryable,
@@ -30,12 +31,13 @@ from trueup.core.protocols import TrainJob, TrainResult
 from trueup.core.references import Ref
 from trueup.models import read_manifest
 from trueup.train.fitting import words
-from trueup.train.watch import OUTCOME, Ended, Progress, watch
+from trueup.train.watch import OUTCOME, Ended, Progress, Stop, watch
 
 DONE = "done.json"
+TRIED = "tried.json"
 _MEMORY_TRIES = 2
 
-Kind = Literal["completed", "retry", "memory", "time", "signal", "nonsense", "failed"]
+Kind = Literal["completed", "retry", "memory", "time", "signal", "nonsense", "failed", "stop"]
 _AGAIN: tuple[Kind, ...] = ("retry", "memory", "signal")
 
 
@@ -101,6 +103,7 @@ def run(
     job: TrainJob, artifacts: Artifacts, *, workdir: Path, retries: int = 1,
     retry_delay: float = 300.0, backoff: float = 2.0, sleep: Callable[[float], None] = time.sleep,
     progress: Progress = lambda *_: None, nice: int = 10, base: Path | None = None,
+    stop: Stop = lambda: False,
 ) -> Trained:
     """Train, and keep the model; a job that an earlier run finished is not trained again.
 
@@ -108,7 +111,11 @@ def run(
     are killed with it, and it dies with this process. Where it asks for another try, is killed by
     a signal or runs out of memory (this once only), it gets up to `retries` more, after
     `retry_delay` seconds, then `backoff` times as many. Its model is loaded and asked a few
-    training inputs before it counts.
+    training inputs before it counts. The attempts, and the moment before which there is no other,
+    are kept: a run that is killed while it waits goes on waiting when it is called again.
+
+    Once `stop` says so the training gets a SIGTERM and ten seconds to write its checkpoint, and
+    Held is raised; the same call again goes on. An attempt that was stopped counts for nothing.
 
     `base` is the folder that relative paths of the trainer's JSON stand under (the loop file's),
     where it was written with one.
@@ -127,12 +134,15 @@ def run(
             return found
         for rest in home.glob("attempt-*"):
             shutil.rmtree(rest, ignore_errors=True)
-        attempts: list[Attempt] = []
-        waited = 0.0
+        attempts, waited = _tried(home, key)
+        if waited:
+            sleep(waited)
         while True:
             folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
             try:
-                attempt, result = _attempt(_order(job, artifacts, nice, base), job, folder, progress)
+                attempt, result = _attempt(_order(job, artifacts, nice, base), job, folder, progress, stop)
+                if attempt.kind == "stop":
+                    raise Held(attempt.reason)
                 attempts.append(replace(attempt, waited=waited))
                 if result is not None:
                     return _keep(result, artifacts, home, key, attempts)
@@ -142,9 +152,26 @@ def run(
             if attempt.kind not in _AGAIN or len(attempts) > retries or starved >= _MEMORY_TRIES:
                 status: Literal["retry", "failed"] = "retry" if attempt.kind in _AGAIN else "failed"
                 reason = attempt.reason
+                (home / TRIED).unlink(missing_ok=True)
                 return Trained(TrainResult(status, reason=reason), None, tuple(attempts), key)
             waited = retry_delay * backoff ** (len(attempts) - 1)
+            _write(home / TRIED, {
+                "key": key, "again": time.time() + waited, "waits": waited,
+                "attempts": [asdict(each) for each in attempts],
+            })
             sleep(waited)
+
+
+def _tried(home: Path, key: str) -> tuple[list[Attempt], float]:
+    """The attempts of a run that was killed before its next one, and the rest of the wait for it."""
+    try:
+        body = loads((home / TRIED).read_bytes())
+        if body["key"] == key:
+            left = min(float(body["waits"]), max(0.0, float(body["again"]) - time.time()))
+            return [Attempt(**each) for each in body["attempts"]], left
+    except (OSError, KeyError, TypeError, ValueError, TrueupError):
+        pass
+    return [], 0.0
 
 
 def _check(job: TrainJob, retries: int, delay: float, backoff: float) -> None:
@@ -157,14 +184,14 @@ def _check(job: TrainJob, retries: int, delay: float, backoff: float) -> None:
 
 
 def _attempt(
-    order: dict[str, Any], job: TrainJob, folder: Path, progress: Progress
+    order: dict[str, Any], job: TrainJob, folder: Path, progress: Progress, stop: Stop
 ) -> tuple[Attempt, TrainResult | None]:
     def end(kind: Kind, reason: str, ended: Ended) -> Attempt:
         return Attempt(kind, reason, round(ended.seconds, 3), ended.megabytes, 0.0, ended.stderr)
 
     ended = watch(
         order, folder, threads=int(job.trainer.get("threads") or 1),
-        budget=job.budget, progress=progress,
+        budget=job.budget, progress=progress, stop=stop,
     )
     if ended.why == "time":
         reason = f"expected an end within {job.budget.seconds:g} s, got none; cure: raise Loop(budget=Budget(seconds=...))"
@@ -176,6 +203,8 @@ def _attempt(
         )
         return end("memory", reason, ended), None
     said = _outcome(folder)
+    if ended.why == "stop" and (said is None or said["status"] != "completed"):
+        return end("stop", "the training was asked to stop", ended), None
     if ended.code < 0 and said is None:
         name = signal.Signals(-ended.code).name
         return end("signal", f"the training was killed by {name}", ended), None
@@ -224,13 +253,19 @@ def _keep(
         "key": key, "model": model.to_json(), "metrics": dict(result.metrics),
         "facts": dict(result.facts), "attempts": [asdict(each) for each in attempts],
     }
-    temporary = home / f".{DONE}"
+    _write(home / DONE, body)
+    (home / TRIED).unlink(missing_ok=True)
+    return Trained(kept, model, tuple(attempts), key)
+
+
+def _write(path: Path, body: Mapping[str, Any]) -> None:
+    """Write JSON as a whole or not at all, on the disk when this returns."""
+    temporary = path.with_name(f".{path.name}")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(dumps(body))
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, home / DONE)
-    return Trained(kept, model, tuple(attempts), key)
+    os.replace(temporary, path)
 
 
 def _finished(home: Path, artifacts: Artifacts, key: str) -> Trained | None:

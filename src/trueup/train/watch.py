@@ -26,17 +26,20 @@ from trueup.core.json import dumps, loads
 from trueup.core.protocols import Budget
 
 Progress = Callable[[int, int, dict[str, float]], None]
+Stop = Callable[[], bool]
 OUTCOME = "outcome.json"
 TICK = 0.05
+GRACE = 10.0
+"""Seconds that a training has, once it is asked to stop, to write its checkpoint."""
 _TAIL = 8_192
 _LINE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended: of itself (with its exit code), or over its time or its memory."""
+    """How a process ended: of itself (with its exit code), over its time or its memory, or asked to."""
 
-    why: Literal["exit", "time", "memory"]
+    why: Literal["exit", "time", "memory", "stop"]
     code: int
     seconds: float
     megabytes: int
@@ -44,9 +47,13 @@ class Ended:
 
 
 def watch(
-    order: dict[str, Any], folder: Path, *, threads: int, budget: Budget, progress: Progress
+    order: dict[str, Any], folder: Path, *, threads: int, budget: Budget, progress: Progress,
+    stop: Stop = lambda: False,
 ) -> Ended:
-    """Run the worker on an order to its end, and leave no process of it behind."""
+    """Run the worker on an order to its end, and leave no process of it behind.
+
+    Once `stop` says so it gets a SIGTERM, and GRACE seconds to put by what it has done.
+    """
     life_read, life_write = os.pipe()
     told_read, told_write = os.pipe()
     process = None
@@ -61,7 +68,7 @@ def watch(
         )
         os.close(told_write)
         told_write = -1
-        return _until_end(process, told_read, budget, progress)
+        return _until_end(process, told_read, budget, progress, stop)
     finally:
         if process is not None:
             _kill(process)
@@ -73,10 +80,11 @@ def watch(
 
 
 def _until_end(
-    process: subprocess.Popen[bytes], told: int, budget: Budget, progress: Progress
+    process: subprocess.Popen[bytes], told: int, budget: Budget, progress: Progress, stop: Stop
 ) -> Ended:
     started = time.monotonic()
-    why: Literal["exit", "time", "memory"] = "exit"
+    asked: float | None = None
+    why: Literal["exit", "time", "memory", "stop"] = "exit"
     peak, looked = 0, 0.0
     words, tail = _Lines(progress), _Tail()
     assert process.stdout is not None
@@ -97,6 +105,12 @@ def _until_end(
                 break
             if now - started > budget.seconds:
                 why = "time"
+                break
+            if asked is None and stop():
+                asked, why = now, "stop"
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGTERM)
+            if asked is not None and now - asked > GRACE:
                 break
         seconds = time.monotonic() - started
         _kill(process)
