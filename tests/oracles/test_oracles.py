@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from trueup.models import Encoder
 from trueup.stats import (
     LinTS,
     LinUCB,
@@ -87,3 +88,11 @@ def test_embedding_shift_has_the_level_of_a_rank_test():
     one = scipy_stats.mannwhitneyu(rng.normal(size=200), rng.normal(1.47, size=200))  # the same shift on one axis
     assert moved.p < 1e-6
     assert one.pvalue < 1e-6
+
+
+def test_encoded_texts_are_those_of_sentence_transformers(oracle, tmp_path):
+    texts = ["a quiet film about the sea", "loud music", "two friends " * 12]
+    said = oracle("encoder_values.py", str(tmp_path), *texts)
+    for pooling in ("mean", "cls"):
+        ours = Encoder(tmp_path / pooling).embed(texts)
+        assert ours == pytest.approx(np.array(said[pooling]), abs=1e-5), pooling

@@ -3,6 +3,7 @@
 
 from trueup.models.constant import ConstantModel
 from trueup.models.embedders import HashingEmbedder
+from trueup.models.encoder import Encoder
 from trueup.models.features import Features
 from trueup.models.function import FunctionModel
 from trueup.models.local import LocalModel, load
@@ -10,6 +11,7 @@ from trueup.models.manifest import Manifest, read_manifest, write_manifest
 
 __all__ = [
     "ConstantModel",
+    "Encoder",
     "Features",
     "FunctionModel",
     "HashingEmbedder",
