@@ -12,7 +12,7 @@ import pytest
 from trueup.core.errors import ArgumentError, DataError, ModelError
 from trueup.models import Encoder, HashingEmbedder
 
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a quiet film loud music about the sea and war two friends".split()
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "quiet", "film", "loud", "music", "about", "the", "sea", "and", "war", "two", "friends"]
 TEXTS = ["a quiet film about the sea", "loud music", "two friends and a war about music and film", ""]
 
 
