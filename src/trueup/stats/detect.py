@@ -121,6 +121,31 @@ class Alarm:
         return alarm
 
 
+class Alarming:
+    """What every detector of one stream says of its `Alarm`.
+
+    Null, guarantee, source: those of the detector.
+    """
+
+    __slots__ = ("_alarm",)
+    _alarm: Alarm
+
+    @property
+    def statistic(self) -> float:
+        """The statistic R, in years."""
+        return float(self._alarm.statistic)
+
+    @property
+    def threshold(self) -> float:
+        """The statistic at which the detector alarms, in years."""
+        return self._alarm.threshold
+
+    @property
+    def alarm(self) -> bool:
+        """Whether it has alarmed since its reference was taken."""
+        return bool(self._alarm.alarm)
+
+
 class MeanDetector:
     """Alarm when the mean of a metric in [0, 1] (error, 1 - reward, judge loss) rises.
 

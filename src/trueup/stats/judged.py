@@ -13,7 +13,7 @@ import numpy as np
 
 from trueup.core.errors import ArgumentError
 from trueup.stats import _check
-from trueup.stats.score import ScoreTest
+from trueup.stats.score import OnScores, ScoreTest
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -86,7 +86,7 @@ def ppi_mean(
     return Powered(mean, se, lam, rho, rho * rho * big / (n + big), (mean - half, mean + half))
 
 
-class AuditedTest:
+class AuditedTest(OnScores):
     """Paired test by a judge, with a random share of items audited by people.
 
     Null: ``E[Y | past] <= -margin``, Y the difference of people's labels, new minus champion.
@@ -119,7 +119,7 @@ class AuditedTest:
     Struchiner and Goedert, "Prediction-powered e-values" (arXiv 2502.04294).
     """
 
-    __slots__ = ("_ff", "_fy", "_test", "margin", "rho")
+    __slots__ = ("_ff", "_fy", "margin", "rho")
 
     def __init__(self, alpha: float, horizon: int, margin: float, rho: float) -> None:
         self.margin = _check.margin(margin)
@@ -152,31 +152,6 @@ class AuditedTest:
         if audited is not None:
             self._fy += judged * audited
             self._ff += judged * judged
-
-    @property
-    def n(self) -> int:
-        """Items scored so far."""
-        return self._test.n
-
-    @property
-    def wealth(self) -> float:
-        """The evidence: an e-process, rejected at ``1/alpha``."""
-        return self._test.wealth
-
-    @property
-    def rejected(self) -> bool:
-        """Whether "worse by the margin, in people's eyes" is rejected."""
-        return self._test.rejected
-
-    @property
-    def crossed_at(self) -> int | None:
-        """The number of items at which the wealth crossed, or None."""
-        return self._test.crossed_at
-
-    @property
-    def finished(self) -> bool:
-        """Whether the stage has ended: rejected, or the horizon reached."""
-        return self._test.finished
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as plain JSON values."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from trueup.core.errors import ArgumentError
 from trueup.stats import _check
-from trueup.stats.score import ScoreTest
+from trueup.stats.score import OnScores, ScoreTest
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SPREAD = 0.25  # first guess of the mean squared score, worth one pair
 
 
-class PairedTest:
+class PairedTest(OnScores):
     """Test, on units that both models answered, that the challenger is worse by the margin.
 
     Null: ``E[y_new - y_champ | past] <= -margin`` at every unit.
@@ -49,7 +49,7 @@ class PairedTest:
     Source: `ScoreTest` on ``S = y_new - y_champ + margin``.
     """
 
-    __slots__ = ("_test", "margin")
+    __slots__ = ("margin",)
 
     def __init__(self, alpha: float, horizon: int, margin: float) -> None:
         self.margin = _check.margin(margin)
@@ -76,41 +76,6 @@ class PairedTest:
                 _check.outcome(name, float(values[bad][0]))
         self._test.run((new - champ + self.margin).tolist())
         return self
-
-    @property
-    def alpha(self) -> float:
-        """The level."""
-        return self._test.alpha
-
-    @property
-    def horizon(self) -> int:
-        """Pairs that the stage means to score."""
-        return self._test.horizon
-
-    @property
-    def n(self) -> int:
-        """Pairs scored so far (those after the end are not counted)."""
-        return self._test.n
-
-    @property
-    def wealth(self) -> float:
-        """The evidence: an e-process, rejected at ``1/alpha``."""
-        return self._test.wealth
-
-    @property
-    def rejected(self) -> bool:
-        """Whether "worse by the margin" is rejected at alpha."""
-        return self._test.rejected
-
-    @property
-    def crossed_at(self) -> int | None:
-        """The number of pairs at which the wealth crossed, or None."""
-        return self._test.crossed_at
-
-    @property
-    def finished(self) -> bool:
-        """Whether the stage has ended: rejected, or the horizon reached."""
-        return self._test.finished
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as plain JSON values."""

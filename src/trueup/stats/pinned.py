@@ -11,14 +11,14 @@ import numpy as np
 
 from trueup.core.errors import ArgumentError
 from trueup.stats import _check
-from trueup.stats.detect import Alarm
+from trueup.stats.detect import Alarm, Alarming
 from trueup.stats.witness import BETS, _evalues
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class PinnedDetector:
+class PinnedDetector(Alarming):
     """Alarm when the scores of rows become larger than those of a fixed pool.
 
     Null: rows are independent draws of one distribution, pool and new rows alike.
@@ -47,7 +47,7 @@ class PinnedDetector:
     Source: Dvoretzky, Kiefer, Wolfowitz and Massart (1990); Shin, Ramdas and Rinaldo (2024).
     """
 
-    __slots__ = ("_alarm", "_pool", "delta", "shrink")
+    __slots__ = ("_pool", "delta", "shrink")
 
     def __init__(
         self,
@@ -83,21 +83,6 @@ class PinnedDetector:
         ties = np.searchsorted(self._pool, new, side="right") - below
         p = (below + rng.random(new.size) * (1.0 + ties)) / (self._pool.size + 1.0)
         self._alarm.step(_evalues(p - self.shrink), years)
-
-    @property
-    def statistic(self) -> float:
-        """The statistic R, in years."""
-        return float(self._alarm.statistic)
-
-    @property
-    def threshold(self) -> float:
-        """The statistic at which the detector alarms, in years."""
-        return self._alarm.threshold
-
-    @property
-    def alarm(self) -> bool:
-        """Whether it has alarmed; a new reference opens a new detector."""
-        return bool(self._alarm.alarm)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as plain JSON values (one number for each pool row)."""

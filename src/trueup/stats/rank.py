@@ -11,7 +11,7 @@ import numpy as np
 
 from trueup.core.errors import ArgumentError
 from trueup.stats import _check
-from trueup.stats.detect import Alarm
+from trueup.stats.detect import Alarm, Alarming
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -42,7 +42,7 @@ def lag_correlation(scores: ArrayLike) -> float:
     return round(float(a @ b) / spread, 12) if spread > 0.0 else 0.0
 
 
-class BatchDetector:
+class BatchDetector(Alarming):
     """Alarm when the scores of batches (shift norm, PSI, MMD, classifier AUC) become larger.
 
     Null: the batches are exchangeable, calibration and new ones together.
@@ -73,7 +73,7 @@ class BatchDetector:
     Source: Vovk, Nouretdinov and Gammerman (2003); Shin, Ramdas and Rinaldo (2024).
     """
 
-    __slots__ = ("_alarm", "_calibrated", "_past")
+    __slots__ = ("_calibrated", "_past")
 
     def __init__(
         self, calibration: Sequence[float], false_alarms_per_year: float, columns: int = 1
@@ -102,21 +102,6 @@ class BatchDetector:
         """Whether the rate may be stated: enough calibration batches, and no sign of memory."""
         n = self._calibrated
         return n >= LEAST_CHECKED and abs(self.correlation + 1.0 / n) <= 2.0 / math.sqrt(n)
-
-    @property
-    def statistic(self) -> float:
-        """The statistic R, in years."""
-        return float(self._alarm.statistic)
-
-    @property
-    def threshold(self) -> float:
-        """The statistic at which the detector alarms, in years."""
-        return self._alarm.threshold
-
-    @property
-    def alarm(self) -> bool:
-        """Whether it has alarmed since the last `accept`."""
-        return bool(self._alarm.alarm)
 
     def accept(self, calibration: Sequence[float]) -> None:
         """Start afresh with the calibration scores of a new reference."""

@@ -134,3 +134,48 @@ class ScoreTest:
         test.crossed_at = state["crossed_at"]
         test._q = state["q"]
         return test
+
+
+class OnScores:
+    """What every test that bets by a `ScoreTest` says of it.
+
+    Null, guarantee, source: those of the test.
+    """
+
+    __slots__ = ("_test",)
+    _test: ScoreTest
+
+    @property
+    def alpha(self) -> float:
+        """The level."""
+        return self._test.alpha
+
+    @property
+    def horizon(self) -> int:
+        """Scores that the stage means to take."""
+        return self._test.horizon
+
+    @property
+    def n(self) -> int:
+        """Scores taken so far (those after the end are not counted)."""
+        return self._test.n
+
+    @property
+    def wealth(self) -> float:
+        """The evidence: an e-process, rejected at ``1/alpha``."""
+        return self._test.wealth
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the null is rejected at alpha."""
+        return self._test.rejected
+
+    @property
+    def crossed_at(self) -> int | None:
+        """The number of scores at which the wealth crossed, or None."""
+        return self._test.crossed_at
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage has ended: rejected, or the horizon reached."""
+        return self._test.finished

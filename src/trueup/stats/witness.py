@@ -12,7 +12,7 @@ import numpy as np
 
 from trueup.core.errors import ArgumentError
 from trueup.stats import _check
-from trueup.stats.detect import Alarm
+from trueup.stats.detect import Alarm, Alarming
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -114,7 +114,7 @@ def _evalues(p: Floats) -> Floats:
     return evalues
 
 
-class WitnessDetector:
+class WitnessDetector(Alarming):
     """Alarm when rows (embeddings) change in distribution, at any batch size.
 
     Null: rows are exchangeable, calibration rows and new ones together.
@@ -151,7 +151,7 @@ class WitnessDetector:
     and Rinaldo (2024). Proof: docs/guarantees.md.
     """
 
-    __slots__ = ("_a", "_alarm", "_mean", "_phi", "_pool", "_precision", "auc", "shift", "window")
+    __slots__ = ("_a", "_mean", "_phi", "_pool", "_precision", "auc", "shift", "window")
 
     def __init__(
         self,
@@ -208,21 +208,6 @@ class WitnessDetector:
     def full(self) -> bool:
         """Whether the pool has more than 10,000 rows: time for a pinned pool."""
         return len(self._pool) > POOL
-
-    @property
-    def statistic(self) -> float:
-        """The statistic R, in years."""
-        return float(self._alarm.statistic)
-
-    @property
-    def threshold(self) -> float:
-        """The statistic at which the detector alarms, in years."""
-        return self._alarm.threshold
-
-    @property
-    def alarm(self) -> bool:
-        """Whether it has alarmed; a new reference opens a new detector."""
-        return bool(self._alarm.alarm)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as plain JSON values; the pool makes it large."""
