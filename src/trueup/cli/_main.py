@@ -20,13 +20,14 @@ from trueup.core.errors import MissingDependency, TrueupError, of_disk
 _COMMANDS = {
     "init": "start", "demo": "start",
     "check": "look", "plan": "look", "run": "look", "status": "look", "why": "look",
+    "up": "service",
     "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
     "prune": "keep", "doctor": "keep",
     "drill": "drills", "completion": "start",
 }
 _GROUPS = {
-    "Everyday": ("init", "check", "plan", "run", "status", "why"),
+    "Everyday": ("init", "check", "plan", "run", "up", "status", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback"),
     "Data": ("import", "snapshot", "golden"),
     "Keep": ("prune", "doctor"),

@@ -128,6 +128,7 @@ def run_(
     """One look: finish what was begun, move the release on, train if there is a reason to."""
     from trueup.loop import request, run
     from trueup.release import whoami
+    from trueup.store.locks import holder
 
     if dry:
         ctx.invoke(plan_, file=file, loop_=loop_, json_=json_)
@@ -141,6 +142,14 @@ def run_(
             raise DefinitionError("\n".join(problems), cure="trueup check says the same without running")
         if ask:
             request(ledger, loop.name, whoami())
+            holds = holder(ledger.home, f"run-{loop.name}")
+            if holds is not None:  # a service, or another run: it looks again as soon as it sees the request
+                who = f"process {holds.get('pid', '?')} on {holds.get('host', '?')}"
+                if json_:
+                    show_json({"asked": True, "by": holds})
+                else:
+                    click.echo(f"asked: {who}, which runs {loop.name}, takes it up (trueup status)")
+                return
         made = run(loop, ledger, base=base, now=now or ask, progress=say)
         told = not made or any(decision.kind == "start" for decision in made)
         plan = loop.plan(ledger) if told else None
@@ -183,15 +192,22 @@ def _replay(
 def status_(ctx: click.Context, loop_: str | None, json_: bool) -> None:
     """What runs, what waits for whom, and what was decided last."""
     from trueup.loop.status import lines, status
+    from trueup.service.board import service
+    from trueup.service.words import held, loop_lines, projection_lines
 
     with open_ledger(ctx) as ledger:
         names = [only_loop(ledger, loop_)] if loop_ else ledger.loops()
         found = [status(ledger, name) for name in names]
+        holds = service(ledger.home)
+    kept = holds["loops"] if holds else {}
     if json_:
-        show_json([one.to_json() for one in found])
+        who = {key: part for key, part in holds.items() if key != "loops"} if holds else None
+        show_json([{**one.to_json(), "service": who and {**who, **kept.get(one.loop, {})}} for one in found])
         return
+    for text in (held(holds), *projection_lines(holds)):
+        click.echo(text)
     for one in found:
-        for text in lines(one):
+        for text in (*lines(one), *loop_lines(kept.get(one.loop, {}))):
             click.echo(text)
         click.echo("events: " + ", ".join(f"{n:,} {kind}" for kind, n in one.events.items() if n))
         for decision in one.decisions:

@@ -3,10 +3,11 @@
 
 from trueup.loop.check import Problem
 from trueup.loop.context import Context
+from trueup.loop.cycle import finish
 from trueup.loop.definition import Loop
 from trueup.loop.files import load_loop, load_loops
 from trueup.loop.plan import Plan
-from trueup.loop.run import look_due, request, run
+from trueup.loop.run import again, look_due, request, run, tick
 from trueup.loop.status import Status, status
 from trueup.loop.why import Explanation, why
 
@@ -17,11 +18,14 @@ __all__ = [
     "Plan",
     "Problem",
     "Status",
+    "again",
+    "finish",
     "load_loop",
     "load_loops",
     "look_due",
     "request",
     "run",
     "status",
+    "tick",
     "why",
 ]

@@ -43,14 +43,26 @@ def run(
     with lock(ledger.home, f"run-{loop.name}"):
         context = Context(loop, ledger, base=base, progress=progress)
         context.pin()
-        made: list[Decision | None] = [_again(install, context), _again(finish, context)]
+        made: list[Decision | None] = [again(install, context), again(finish, context)]
         made.extend(_advance(context))
         if now or look_due(loop, ledger):
-            made.append(_again(partial(look, ask=now), context))
-            made.append(_again(finish, context))
+            made.append(again(partial(look, ask=now), context))
+            made.append(again(finish, context))
             made.extend(_advance(context))
         _seal(context)
         return [decision for decision in made if decision is not None]
+
+
+def tick(context: Context, *, now: bool = False) -> list[Decision]:
+    """`run` without its cycles, for whoever holds the loop's lock and performs them beside it."""
+    context.pin()
+    made: list[Decision | None] = [again(install, context)]
+    made.extend(_advance(context))
+    if now or look_due(context.loop, context.ledger):
+        made.append(again(partial(look, ask=now), context))
+        made.extend(_advance(context))
+    _seal(context)
+    return [decision for decision in made if decision is not None]
 
 
 def _seal(context: Context) -> None:
@@ -72,7 +84,7 @@ def look_due(loop: Loop, ledger: Ledger) -> bool:
     return loop.look.due(from_us(state.looked), ledger.clock.now()) is not None
 
 
-def _again(act: Callable[[Context], Decision | None], context: Context) -> Decision | None:
+def again(act: Callable[[Context], Decision | None], context: Context) -> Decision | None:
     """Act; where a person decided at the same moment, theirs stands: read the state, and act again."""
     while True:
         try:

@@ -92,7 +92,7 @@ def lines(found: Status) -> list[str]:
     if state.waiting:
         text.append(f"next in line {state.waiting}")
     if state.cycle:
-        text.append(f"training {state.cycle['id']} was begun and is not finished (trueup run goes on)")
+        text.append(f"training {state.cycle['id']} was begun and is not finished (trueup run, or trueup up, goes on with it)")
     spent = ", ".join(f"{test.level:.2g}" for test in state.tests[-5:])
     if state.tests:
         text.append(f"tests on fresh data so far: {len(state.tests)} (levels {spent})")

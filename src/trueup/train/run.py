@@ -31,7 +31,7 @@ from trueup.core.protocols import TrainJob, TrainResult
 from trueup.core.references import Ref
 from trueup.models import read_manifest
 from trueup.train.fitting import words
-from trueup.train.watch import OUTCOME, Ended, Progress, Stop, watch
+from trueup.train.watch import GRACE, OUTCOME, Ended, Progress, Stop, watch
 
 DONE = "done.json"
 TRIED = "tried.json"
@@ -114,8 +114,8 @@ def run(
     training inputs before it counts. The attempts, and the moment before which there is no other,
     are kept: a run that is killed while it waits goes on waiting when it is called again.
 
-    Once `stop` says so the training gets a SIGTERM and ten seconds to write its checkpoint, and
-    Held is raised; the same call again goes on. An attempt that was stopped counts for nothing.
+    Once `stop` says so the training gets a SIGTERM, and ten seconds where its trainer keeps
+    checkpoints, and Held is raised; the same call again goes on. An attempt that was stopped counts for nothing.
 
     `base` is the folder that relative paths of the trainer's JSON stand under (the loop file's),
     where it was written with one.
@@ -191,7 +191,7 @@ def _attempt(
 
     ended = watch(
         order, folder, threads=int(job.trainer.get("threads") or 1),
-        budget=job.budget, progress=progress, stop=stop,
+        budget=job.budget, progress=progress, stop=stop, grace=_grace(job, order["base"]),
     )
     if ended.why == "time":
         reason = f"expected an end within {job.budget.seconds:g} s, got none; cure: raise Loop(budget=Budget(seconds=...))"
@@ -219,6 +219,15 @@ def _attempt(
         return end("nonsense", words(error), ended), None
     facts = dict(said["facts"]) | {"seconds": round(ended.seconds, 3), "megabytes": ended.megabytes}
     return end("completed", "", ended), TrainResult("completed", model, said["metrics"], facts)
+
+
+def _grace(job: TrainJob, base: str | None) -> float:
+    """How long a training that is asked to stop may take: no time where it keeps no checkpoint."""
+    try:
+        trainer: Any = values.from_json(dict(job.trainer), Path(base) if base else None)
+        return 0.0 if trainer.capabilities.resume == "none" else GRACE
+    except Exception:  # it is for the training itself to say what is wrong with its trainer
+        return GRACE
 
 
 def _order(job: TrainJob, artifacts: Artifacts, nice: int, base: Path | None) -> dict[str, Any]:

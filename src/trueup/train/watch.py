@@ -48,11 +48,11 @@ class Ended:
 
 def watch(
     order: dict[str, Any], folder: Path, *, threads: int, budget: Budget, progress: Progress,
-    stop: Stop = lambda: False,
+    stop: Stop = lambda: False, grace: float = GRACE,
 ) -> Ended:
     """Run the worker on an order to its end, and leave no process of it behind.
 
-    Once `stop` says so it gets a SIGTERM, and GRACE seconds to put by what it has done.
+    Once `stop` says so it gets a SIGTERM, and `grace` seconds to put by what it has done.
     """
     life_read, life_write = os.pipe()
     told_read, told_write = os.pipe()
@@ -68,7 +68,7 @@ def watch(
         )
         os.close(told_write)
         told_write = -1
-        return _until_end(process, told_read, budget, progress, stop)
+        return _until_end(process, told_read, budget, progress, stop, grace)
     finally:
         if process is not None:
             _kill(process)
@@ -80,7 +80,8 @@ def watch(
 
 
 def _until_end(
-    process: subprocess.Popen[bytes], told: int, budget: Budget, progress: Progress, stop: Stop
+    process: subprocess.Popen[bytes], told: int, budget: Budget, progress: Progress, stop: Stop,
+    grace: float,
 ) -> Ended:
     started = time.monotonic()
     asked: float | None = None
@@ -110,7 +111,7 @@ def _until_end(
                 asked, why = now, "stop"
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
-            if asked is not None and now - asked > GRACE:
+            if asked is not None and now - asked > grace:
                 break
         seconds = time.monotonic() - started
         _kill(process)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service as a process of its own, over a loop whose training waits until a test lets it go."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import pytest
+
+from trueup.store import Ledger
+from trueup.testing import toy_history, toy_rows
+
+LOOP = '''
+# SPDX-License-Identifier: Apache-2.0
+from datetime import timedelta
+from pathlib import Path
+
+from trueup import Budget, Loop, Outcome, Risk, Task
+from trueup.data import Recipe
+from trueup.evaluate import Accuracy
+from trueup.models import ConstantModel
+from trueup.release import Approval, Full, Shadow
+from trueup.train import Command
+from trueup.triggers import Cron, Rows
+
+HOUR = timedelta(hours=1)
+HERE = Path(__file__).parent
+SCRIPT = """
+echo $$ >> "$0/begun"
+while [ ! -e "$0/go" ]; do sleep 0.05; done
+cp -r "$0/models/1" model && echo '{{"model": "model"}}' > result.json
+"""
+for which, kind in enumerate(("animal", "plant", "stone")):
+    if not (HERE / "models" / str(which)).exists():
+        ConstantModel(kind).write(HERE / "models" / str(which), "label")
+
+loop = Loop(
+    "{name}", task=Task("sentence", "kind", "user"), outcomes=[Outcome.of_input("kind", within=2 * HOUR)],
+    look=Cron("{look}"), when=[Rows({rows})], recipe=Recipe(window=None, min_rows=50),
+    champion=ConstantModel("animal"), trainer=Command(["sh", "-c", SCRIPT, str(HERE)]),
+    budget=Budget(retries=2, retry_delay={delay}),
+    release=[Shadow(Accuracy(), no_worse_by=0.3, min_time=HOUR, max_time=48 * HOUR), Approval(), Full()],
+    risk=Risk(per="release"),
+)
+'''
+
+
+class Up:
+    """`trueup up --json` in a process of its own, and what it says."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from trueup.cli import main; main()", "up", "--json", *words],
+            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        )
+        self.lines: list[dict[str, Any]] = []
+        self._queue: Queue[dict[str, Any]] = Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for text in self.process.stdout:
+            self._queue.put(json.loads(text))
+
+    def until(self, words: str, seconds: float = 60.0) -> dict[str, Any]:
+        """The next line that holds these words."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.01, end - time.monotonic()))
+            except Empty:
+                said = [one["text"] for one in self.lines]
+                raise AssertionError(f"no line with {words!r} in {seconds} s, got {said}, {self._errors()}") from None
+            self.lines.append(line)
+            if words in line["text"]:
+                return line
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.end()
+
+    def end(self, seconds: float = 60.0) -> int:
+        code = self.process.wait(seconds)
+        self._close()
+        return code
+
+    def _errors(self) -> str:
+        if self.process.poll() is None:
+            return "(alive)"
+        assert self.process.stderr is not None
+        return self.process.stderr.read()[-2000:]
+
+    def _close(self) -> None:
+        self._reader.join(10)
+        while not self._queue.empty():
+            self.lines.append(self._queue.get())
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            if pipe is self.process.stderr and not pipe.closed:
+                self.errors = pipe.read()
+            pipe.close()
+
+
+def environment() -> dict[str, str]:
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    found.pop("TRUEUP_HOME", None)
+    return found
+
+
+def trueup(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from trueup.cli import main; main()", *words], cwd=folder, capture_output=True,
+        text=True, check=False, env=environment(),
+    )
+
+
+def wait_for(happened: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What `happened` gives, once it gives something."""
+    end = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+    return found
+
+
+class Place:
+    """A folder with a loop file and a home whose loop has a reason to train."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, folder / ".trueup"
+        self.write()
+        with Ledger.open(self.home) as ledger:
+            ledger.append(toy_history("toys", toy_rows(120, seed=1), datetime.now(UTC)))
+
+    def write(self, file: str = "loop.py", **changes: Any) -> Path:
+        parts = {"name": "toys", "rows": 60, "look": "hourly", "delay": 0.1, **changes}
+        path = self.folder / file
+        path.write_text(LOOP.format(**parts).lstrip())
+        return path
+
+    def go(self) -> None:
+        (self.folder / "go").touch()
+
+    def begun(self) -> int:
+        """How often a training has begun."""
+        path = self.folder / "begun"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def kinds(self, loop: str = "toys") -> list[tuple[str, str]]:
+        with Ledger.open(self.home) as ledger:
+            return [(one.kind, one.verdict) for one in ledger.decisions(loop)]
+
+
+@pytest.fixture(name="trueup")
+def trueup_(place: Place) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A command in the place, in a process of its own."""
+    return lambda *words: trueup(place.folder, *words)
+
+
+@pytest.fixture(name="wait_for")
+def wait_for_() -> Callable[..., Any]:
+    return wait_for
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def start(place: Place) -> Iterator[Callable[..., Up]]:
+    """Start a service in the place; what a test leaves running is killed."""
+    made: list[Up] = []
+
+    def begin(*words: str) -> Up:
+        made.append(Up(place.folder, *words))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        if one.process.poll() is None:
+            one.kill()
+        elif one.process.stdout is not None and not one.process.stdout.closed:
+            one._close()

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trueup up`: a real process, stopped, killed, paused and looked at (ORC-04)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+Place = Any
+TRAINED = [("install", "PROMOTE"), ("look", "TRAIN"), ("candidate", "PASS"), ("start", "NOTE")]
+
+
+def test_once_does_what_is_due_and_ends(place: Place, start: Start) -> None:
+    """ORC-04: monitor, trigger, retrain, release, with no glue, in one command."""
+    place.go()
+    assert start("--once").end() == 0
+    assert place.kinds() == TRAINED
+    assert start("--once").end() == 0
+    assert place.kinds() == TRAINED, "nothing was due"
+
+
+def test_a_second_service_says_who_holds_the_home(place: Place, start: Start, trueup: Any) -> None:
+    first = start()
+    first.until("up: toys")
+    second = trueup("up")
+    assert second.returncode == 4
+    assert f"process {first.process.pid} on {os.uname().nodename} since 20" in second.stderr
+    assert first.stop() == 0
+    assert start("--for", "1s").end() == 0, "the lock goes with its process"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_training_that_is_stopped_goes_on_at_the_next_start(place: Place, start: Start, number: int, trueup: Any, wait_for: Any) -> None:
+    """TRN-14: stop and start, or kill -9: one recorded result."""
+    one = start()
+    wait_for(place.begun)
+    code = one.stop(number)
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    assert place.kinds() == TRAINED[:2]
+    shown = trueup("status").stdout
+    assert "no service runs here" in shown
+    assert "was begun and is not finished" in shown
+    place.go()
+    two = start()
+    two.until("NOTE start")
+    assert two.stop() == 0
+    assert place.kinds() == TRAINED
+    assert place.begun() == 2
+
+
+def test_a_pause_holds_the_training_within_a_second_and_resume_goes_on(place: Place, start: Start, trueup: Any, wait_for: Any) -> None:
+    one = start()
+    wait_for(place.begun)
+    assert trueup("pause", "-m", "lunch").returncode == 0
+    paused = time.monotonic()
+    one.until("is held", seconds=5.0)
+    assert time.monotonic() - paused < 2.0, "a second, and what a loaded machine adds"
+    place.go()
+    assert trueup("resume", "-m", "back").returncode == 0
+    one.until("NOTE start")
+    assert one.stop() == 0
+    assert place.kinds() == [*TRAINED[:2], ("pause", "PAUSE"), ("resume", "NOTE"), *TRAINED[2:]]
+
+
+def test_a_request_from_another_terminal_is_taken_up_at_once(place: Place, start: Start, trueup: Any) -> None:
+    """TRG-06 while the service holds the loop: `run --train` asks, and the service trains."""
+    place.write(rows=100_000)
+    place.go()
+    one = start()
+    one.until("REST look")
+    asked = trueup("run", "--train")
+    assert asked.returncode == 0, asked.stderr
+    assert f"process {one.process.pid}" in asked.stdout
+    one.until("NOTE start")
+    assert one.stop() == 0
+    refused = trueup("run")
+    assert refused.returncode == 0, "nobody holds it any more"
+
+
+def test_an_edit_takes_effect_and_a_broken_one_is_reported(place: Place, start: Start, trueup: Any) -> None:
+    place.write(rows=100_000)
+    one = start()
+    one.until("REST look")
+    (place.folder / "loop.py").write_text("loop = (")
+    one.until("the last good one goes on")
+    assert "its file is broken, the last good one goes on" in trueup("status").stdout
+    place.go()
+    place.write(rows=50)
+    one.until("the next cycle follows it")
+    assert "broken" not in trueup("status").stdout
+    assert trueup("run", "--train").returncode == 0
+    one.until("NOTE start")
+    assert one.stop() == 0
+
+
+def test_several_loops_share_a_home_and_one_that_trains_holds_up_no_other(place: Place, start: Start, trueup: Any, wait_for: Any) -> None:
+    place.write("other_loop.py", name="other", rows=100_000)
+    one = start("loop.py", "other_loop.py")
+    wait_for(place.begun)
+    wait_for(lambda: ("look", "REST") in place.kinds("other"))
+    shown = json.loads(trueup("status", "--json").stdout)
+    service = {found["loop"]: found["service"] for found in shown}
+    assert service["toys"]["pid"] == service["other"]["pid"] == one.process.pid
+    assert service["toys"]["doing"]["what"] == "train"
+    assert service["other"]["doing"] is None
+    assert service["other"]["would"]["trains"] is False
+    place.go()
+    one.until("NOTE start")
+    assert one.stop() == 0
+
+
+def test_files_of_one_name_are_refused(place: Place, trueup: Any) -> None:
+    (place.folder / "a").mkdir()
+    place.write("a/loop.py", name="other")
+    done = trueup("up", "loop.py", "a/loop.py", "--once")
+    assert done.returncode == 2
+    assert "loop files of different names" in done.stderr
+
+
+def test_a_training_that_dies_is_tried_again_and_its_wait_survives_a_kill(place: Place, start: Start, trueup: Any, wait_for: Any) -> None:
+    """TRN-14: a delay between tries that no kill shortens, and no try that is counted twice."""
+    place.write(delay=4.0)
+    one = start()
+    wait_for(place.begun)
+    os.kill(int((place.folder / "begun").read_text().split()[-1]), signal.SIGKILL)
+    died = time.monotonic()
+    wait_for(lambda: "another try at" in trueup("status").stdout)
+    one.kill()
+    two = start()
+    wait_for(lambda: place.begun() == 2)
+    assert time.monotonic() - died >= 3.5
+    place.go()
+    two.until("NOTE start")
+    assert two.stop() == 0
+    assert place.kinds() == TRAINED
