@@ -29,7 +29,7 @@ SECTIONS = {
     "What is measured: scorers": ("score",),
     "What is measured: metrics of a whole set": ("metric",),
     "What a candidate must pass: `gates=`": ("gate",),
-    "The way into production: `release=`": ("stage",),
+    "The way into production: `release=`": ("stage", "approver"),
     "What is watched": ("monitor", "view"),
     "Imports": ("data",),
     "Secrets": ("secret",),

@@ -47,7 +47,7 @@ def test_a_loop_prints_hashes_and_comes_back_from_json(make_loop: Make, tmp_path
 
 def test_parts_of_a_loop_are_checked_when_it_is_made(make_loop: Make) -> None:
     for changes, words in (
-        ({"name": "My Loop"}, "small letters"), ({"mode": "observe"}, "observe and propose are not there yet"),
+        ({"name": "My Loop"}, "small letters"), ({"mode": "watch"}, "observe, propose or act"),
         ({"when": [Falls]}, r"write Falls\(\.\.\.\)"), ({"release": ["full"]}, "expected stages"),
         ({"when_busy": "queue"}, "replace or wait"), ({"false_alarms_per_year": 0}, "above 0"),
     ):

@@ -22,7 +22,7 @@ from trueup.cli._open import (
     show_json,
 )
 from trueup.core.decisions import Decision
-from trueup.core.errors import DefinitionError
+from trueup.core.errors import DefinitionError, Refused
 
 if TYPE_CHECKING:
     from trueup.loop import Plan
@@ -140,6 +140,8 @@ def run_(
         problems = [str(problem) for problem in loop.check() if problem.severe]
         if problems:
             raise DefinitionError("\n".join(problems), cure="trueup check says the same without running")
+        if ask and loop.mode == "observe":
+            raise Refused(f"{loop.name} only observes: it trains nothing", cure='mode="propose" in the loop file')
         if ask:
             request(ledger, loop.name, whoami())
             holds = holder(ledger.home, f"run-{loop.name}")
@@ -153,11 +155,14 @@ def run_(
         made = run(loop, ledger, base=base, now=now or ask, progress=say)
         told = not made or any(decision.kind == "start" for decision in made)
         plan = loop.plan(ledger) if told else None
+        seen = ledger.records(loop.name, "report", newest=True, limit=1) if loop.mode == "observe" else []
     if json_:
-        show_json([asdict(decision) for decision in made])
+        show_json(seen or [asdict(decision) for decision in made])
         return
     for decision in made:
         click.echo(_line(decision))
+    if seen:
+        click.echo("\n".join(["it only observes; at the last look it would", *(f"  {words}" for words in seen[0]["would"])]))
     if plan is not None and not made:
         click.echo(f"nothing was due; next look {plan.next_look:%Y-%m-%d %H:%M}")
     if plan is not None and plan.days is not None:

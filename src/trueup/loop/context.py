@@ -89,7 +89,8 @@ class Context:
         return Terms(
             loop=self.loop.name, digest=self.digest, stages=self.loop.release, risk=self.loop.risk,
             outcomes=self.loop.outcomes, predictor=self.predictor,
-            margin=carrier.no_worse_by if carrier else 0.0, seed=self.loop.seed,
+            margin=carrier.no_worse_by if carrier else 0.0, seed=self.loop.seed, mode=self.loop.mode,
+            proposal=self.loop.proposal,
         )
 
     def under(self, digest: str) -> Context:

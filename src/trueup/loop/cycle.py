@@ -159,14 +159,14 @@ def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision |
         return None
     ident, evidence = made["candidate"], {"cycle": state.cycle["id"], **made}
     now = to_us(context.ledger.clock.now())
-    if state.champion is None:
+    if state.champion is None and context.loop.mode != "propose":
         after = replace(state.serve(ident, now), cycle=None)
         kind, verdict, reason = "install", "PROMOTE", "the first champion: there was none to compare it with"
     elif ident == state.champion:
         after = replace(state, cycle=None)
         kind, verdict, reason = "stop", "REFUSE", "training gave the champion again: nothing to release"
     else:
-        after = replace(state, cycle=None, waiting=ident)
+        after = replace(state, cycle=None, waiting=ident, proposal=None)
         kind, verdict, reason = "candidate", "PASS", _passed(made)
         if state.waiting is not None:
             reason += f"; it supersedes {state.waiting}, which had not begun"

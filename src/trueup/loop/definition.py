@@ -16,7 +16,7 @@ from trueup.core.money import Spend
 from trueup.core.protocols import Budget, Trainer, Trigger
 from trueup.core.task import Outcome, Task
 from trueup.core.values import value
-from trueup.release import Risk, Shadow, Stage
+from trueup.release import Approval, Risk, Shadow, Stage
 from trueup.triggers import Cron, Manual
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Loop:
     candidate must pass all `gates`, then the stages of `release` under the levels of `risk`.
     `price` is what an hour of training costs, `budget` the time and the memory that a training may
     take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
-    release runs. `mode` is act for now. `seed` fixes every draw.
+    release runs. `mode`: observe reads and reports what it would do, and writes nothing but its
+    reports; propose asks people, as `proposal` says, before each release; act asks only where a stage
+    does. `seed` fixes every draw.
     """
 
     name: str
@@ -68,7 +70,8 @@ class Loop:
     price: Spend | None = None
     budget: Budget = Budget()
     when_busy: Literal["replace", "wait"] = "replace"
-    mode: Literal["act"] = "act"
+    mode: Literal["observe", "propose", "act"] = "act"
+    proposal: Approval = Approval()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,10 +79,8 @@ class Loop:
             raise DefinitionError(
                 f"expected a name of small letters, digits and dashes, got {self.name!r}"
             )
-        if self.mode != "act":
-            raise DefinitionError(
-                f"expected mode='act', got {self.mode!r}: the modes observe and propose are not there yet"
-            )
+        if self.mode not in ("observe", "propose", "act"):
+            raise DefinitionError(f"expected mode observe, propose or act, got {self.mode!r}")
         if self.when_busy not in ("replace", "wait"):
             raise DefinitionError(f"expected when_busy replace or wait, got {self.when_busy!r}")
         if not self.false_alarms_per_year > 0:
@@ -90,7 +91,7 @@ class Loop:
 
     def _check_parts(self) -> None:
         """Every part is what its place asks for."""
-        kinds: dict[str, Any] = {"task": Task, "look": Cron, "risk": Risk, "trainer": Trainer, "price": Spend | None, "budget": Budget}
+        kinds: dict[str, Any] = {"task": Task, "look": Cron, "risk": Risk, "trainer": Trainer, "price": Spend | None, "budget": Budget, "proposal": Approval}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 raise DefinitionError(f"expected a {name}, got {getattr(self, name)!r:.200} in {name}")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 
+SUPPOSED = "the definition's model"
+"""The champion of a loop that observes and has none: what was logged without a candidate counts as its answers."""
+
+
 class LedgerFacts:
     """Facts over a ledger: the same cut and moment give the same answers, for ever."""
 
@@ -31,6 +35,7 @@ class LedgerFacts:
         detectors = sum(hasattr(part, "detector") for part in loop.when)
         self.false_alarms_per_year = loop.false_alarms_per_year / max(1, detectors)
         self._ledger, self._state, self._cut, self._target = ledger, state, cut, loop.label
+        self._blind = state.champion is None and loop.mode != "observe"
 
     def _query(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         known = {"loop": self.loop, "now": to_us(self.now), **parameters}
@@ -38,6 +43,11 @@ class LedgerFacts:
             QUERIES[query], known, cut=self._cut
         ).to_pylist()
         return rows
+
+    @property
+    def _champion(self) -> str | None:
+        """Whose answers are read: the champion's; of a loop that observes, those of whatever serves."""
+        return None if self._state.champion == SUPPOSED else self._state.champion
 
     def rows(self, *, new: bool = False) -> int:
         after = self._state.trained_cut if new else None
@@ -47,14 +57,16 @@ class LedgerFacts:
     def outcomes(
         self, name: str, since: datetime | None = None
     ) -> tuple[Sequence[float], Sequence[datetime]]:
-        rows = self._query("outcome_values", since=_us(since), name=name, candidate=self._state.champion)
+        if self._blind:
+            return [], []
+        rows = self._query("outcome_values", since=_us(since), name=name, candidate=self._champion)
         return [row["value"] for row in rows], [from_us(row["known"]) for row in rows]
 
     def scores(
         self, scorer: Scorer, since: datetime | None = None
     ) -> tuple[Sequence[float], Sequence[datetime]]:
-        rows = self._query(
-            "served_answers", since=_us(since), name=self._target.name, candidate=self._state.champion
+        rows = [] if self._blind else self._query(
+            "served_answers", since=_us(since), name=self._target.name, candidate=self._champion
         )
         if not rows:
             return [], []

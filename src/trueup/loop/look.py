@@ -60,7 +60,7 @@ def findings(loop: Loop, ledger: Ledger, state: LoopState, *, cut: int, now: int
     """Ask every trigger and every condition, at one cut of the ledger."""
     facts = LedgerFacts(loop, ledger, state, cut=cut, now=now)
     when = [(plain(part), _unanswered(part, part.look(facts), state)) for part in loop.reasons]
-    if state.champion is None:
+    if state.champion is None and state.waiting is None:
         rows = facts.rows()
         when.append(("no champion", Finding(rows > 0, f"there is no champion yet; {rows:,} labelled rows")))
     unless = [(plain(part), part.look(facts)) for part in loop.unless]

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
-from trueup.loop.facts import LedgerFacts
+from trueup.loop.facts import SUPPOSED, LedgerFacts
 from trueup.loop.look import Look, findings
 from trueup.loop.queries import QUERIES
 from trueup.release import LoopState, next_level, read
@@ -64,9 +64,10 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
     """What `run` would do at `now` (the ledger's clock where it is not given)."""
     now = now or ledger.clock.now()
     _, state = read(ledger, loop.name)
+    state = _supposed(loop, state)
     cut, at = ledger.cut(), to_us(now)
     facts = LedgerFacts(loop, ledger, state, cut=cut, now=at)
-    looked = None if state.looked is None else from_us(state.looked)
+    looked = _looked(loop, ledger, state)
     costs = ledger.records(loop.name, "cost", limit=1, newest=True)
     money = f"{costs[0]['amount']:.2f} {costs[0]['currency']}" if costs and costs[0]["currency"] else None
     forecast = _forecast(loop, ledger, state, cut, at)
@@ -79,6 +80,21 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
         release=_running(state), waiting=state.waiting,
         forecast=forecast, days=_days_left(state, forecast),
     )
+
+
+def _supposed(loop: Loop, state: LoopState) -> LoopState:
+    """A loop that observes installs nothing: where it would begin with its definition's model, that is supposed."""
+    if loop.mode != "observe" or state.champion is not None or loop.champion is None:
+        return state
+    return replace(state, champion=SUPPOSED)
+
+
+def _looked(loop: Loop, ledger: Ledger, state: LoopState) -> datetime | None:
+    from trueup.loop.observe import last_report
+
+    report = last_report(ledger, loop.name, state) if loop.mode == "observe" else None
+    at = report["now"] if report else state.looked
+    return None if at is None else from_us(at)
 
 
 def _days_left(state: LoopState, forecast: dict[str, Any] | None) -> float | None:

@@ -15,7 +15,7 @@ SELECT count(*) AS n FROM (
 SELECT arg_min(o.value, o.seq) AS value, min(greatest(o.received, i.received)) AS known FROM event AS o
 JOIN event AS i ON i.loop = o.loop AND i.kind = 'interaction' AND i.id = o.choice
 WHERE o.loop = $loop AND o.kind = 'outcome' AND o.name = $name AND o.value IS NOT NULL
-  AND o.received <= $now AND i.candidate = $candidate AND i.ts > $since
+  AND o.received <= $now AND i.candidate IS NOT DISTINCT FROM $candidate AND i.ts > $since
 GROUP BY o.choice ORDER BY min(greatest(o.seq, i.seq));
 
 -- name: served_answers
@@ -26,7 +26,7 @@ SELECT any_value(i.input) AS input, any_value(i.output) AS output,
 FROM event AS o
 JOIN event AS i ON i.loop = o.loop AND i.kind = 'interaction' AND i.id = o.choice
 WHERE o.loop = $loop AND o.kind = 'outcome' AND o.name = $name AND o.received <= $now
-  AND i.candidate = $candidate AND i.ts > $since AND i.output IS NOT NULL
+  AND i.candidate IS NOT DISTINCT FROM $candidate AND i.ts > $since AND i.output IS NOT NULL
 GROUP BY o.choice ORDER BY min(greatest(o.seq, i.seq));
 
 -- name: signals

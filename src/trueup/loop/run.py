@@ -17,6 +17,7 @@ from trueup.core.values import to_json
 from trueup.loop.context import Context, Progress
 from trueup.loop.cycle import finish
 from trueup.loop.look import look
+from trueup.loop.observe import last_report, observe
 from trueup.registry import register
 from trueup.release import advance, decide, read
 
@@ -35,13 +36,18 @@ def run(
 ) -> list[Decision]:
     """Do what is due: finish a cycle that was interrupted, advance the release, look, train.
 
-    Safe to kill and to call again at any moment. `now` looks even where the schedule says later.
+    Safe to kill and to call again at any moment. `now` looks even where the schedule says later. With
+    mode="observe" it decides nothing, and adds a report of what it would do.
     Raises Busy, naming the process, where another one is at work on this loop.
     """
     from trueup.store import lock
 
     with lock(ledger.home, f"run-{loop.name}"):
         context = Context(loop, ledger, base=base, progress=progress)
+        if loop.mode == "observe":
+            if now or look_due(loop, ledger):
+                observe(context)
+            return []
         context.pin()
         made: list[Decision | None] = [again(install, context), again(finish, context)]
         made.extend(_advance(context))
@@ -79,9 +85,12 @@ def look_due(loop: Loop, ledger: Ledger) -> bool:
     _, state = read(ledger, loop.name)
     if state.paused is not None:
         return False
-    if state.looked is None:
+    looked = state.looked
+    if loop.mode == "observe" and (report := last_report(ledger, loop.name, state)) is not None:
+        looked = report["now"]
+    if looked is None:
         return True
-    return loop.look.due(from_us(state.looked), ledger.clock.now()) is not None
+    return loop.look.due(from_us(looked), ledger.clock.now()) is not None
 
 
 def again(act: Callable[[Context], Decision | None], context: Context) -> Decision | None:

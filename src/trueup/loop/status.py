@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.clock import from_us
+from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.events import KINDS
 from trueup.core.values import from_json
 from trueup.loop.context import moment
-from trueup.release import LoopState, read
+from trueup.loop.observe import last_report
+from trueup.release import LoopState, read, waiting, waiting_words
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -30,13 +31,16 @@ class Status:
     next_look: datetime | None
     events: dict[str, int]
     decisions: tuple[Decision, ...]
+    mode: str = "act"
+    report: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "loop": self.loop, "generation": self.generation, "state": self.state.to_json(),
+            "loop": self.loop, "mode": self.mode, "generation": self.generation, "state": self.state.to_json(),
             "stage": self.stage, "waits_for": self.waits_for,
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
+            "report": self.report,
         }
 
 
@@ -51,13 +55,16 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         at = state.release.stage
         kind = stages[at]["kind"].rpartition(".")[2] if at < len(stages) else "?"
         stage = f"{kind} ({at + 1} of {len(stages)}), step {state.release.step + 1}"
-        if "by" in state.release.parameters:
-            waits = f"{state.release.parameters['by']}: trueup approve {state.release.candidate}"
+    asked = waiting(state)
+    if asked is not None:
+        waits = waiting_words(*asked, to_us(ledger.clock.now())).removeprefix("waits for ")
+    report = last_report(ledger, loop, state)
     return Status(
         loop=loop, generation=generation, state=state, stage=stage, waits_for=waits,
-        next_look=_next_look(ledger, state, definition),
+        next_look=datetime.fromisoformat(report["next_look"]) if report else _next_look(ledger, state, definition),
         events={kind: ledger.count(loop, kind) for kind in KINDS},
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)),
+        mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
     )
 
 
@@ -81,7 +88,10 @@ def _next_look(
 def lines(found: Status) -> list[str]:
     """The status for people."""
     state, release = found.state, found.state.release
-    text = [f"{found.loop}: generation {found.generation}"]
+    text = [f"{found.loop}: generation {found.generation}" + ("" if found.mode == "act" else f", mode {found.mode}")]
+    if found.report is not None:
+        text.append(f"it only observes; on {moment(found.report['now'])} it would")
+        text += [f"  {words}" for words in found.report["would"]]
     if state.paused is not None:
         text.append(f"paused: {state.paused} (trueup resume)")
     text.append(f"champion {state.champion or 'none yet'}" + (f" since {moment(state.since)}" if state.since else ""))

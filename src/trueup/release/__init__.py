@@ -2,9 +2,11 @@
 """Floor 6: the staged way into production: shadow, canary, approval, full; its verdicts and levels."""
 
 from trueup.release.advance import advance, end
-from trueup.release.approval import Approval
+from trueup.release.approval import Approval, Approver
 from trueup.release.asking import measured
 from trueup.release.canary import Canary
+from trueup.release.consent import standing, waiting_words
+from trueup.release.consent import waits as waiting
 from trueup.release.full import Full
 from trueup.release.levels import next_level
 from trueup.release.pairs import changed
@@ -17,6 +19,7 @@ from trueup.release.state import LoopState, Release, Test, decide, only, read
 __all__ = [
     "METHODS",
     "Approval",
+    "Approver",
     "Canary",
     "Full",
     "LoopState",
@@ -44,5 +47,8 @@ __all__ = [
     "reject",
     "resume",
     "rollback",
+    "standing",
+    "waiting",
+    "waiting_words",
     "whoami",
 ]

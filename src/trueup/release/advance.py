@@ -14,6 +14,7 @@ from trueup.core.json import digest
 from trueup.release.approval import Approval
 from trueup.release.asking import Unloadable
 from trueup.release.canary import Canary, watch
+from trueup.release.consent import judge, of, request, standing, waiting_words, waits
 from trueup.release.levels import next_level
 from trueup.release.stage import Ruling, Scene, Terms
 from trueup.release.state import LoopState, Release, Test, decide, only, read
@@ -49,7 +50,7 @@ def _move(
     if state.paused is not None:
         return None
     if state.release is None:
-        return _start(ledger, terms, generation, state) if state.waiting and terms.stages else None
+        return _begin(ledger, terms, generation, state)
     broken = None
     if pinned is not None and state.release.loop != terms.digest:
         try:
@@ -58,6 +59,65 @@ def _move(
             broken = Ruling("INVALID", f"the definition that it began with cannot be read any more: {error.message}")
     scene = Scene(ledger, terms, state, state.release, ledger.cut(), to_us(ledger.clock.now()))
     return _apply(scene, generation, broken or _ruling(scene))
+
+
+def _begin(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> Decision | None:
+    """Begin with the candidate that waits, once it may: with mode="propose", once people have said so."""
+    now = to_us(ledger.clock.now())
+    if state.waiting is None or not (terms.stages or state.champion is None):
+        return None
+    if state.waiting == state.champion:
+        return _drop(ledger, terms, generation, state, "it serves already: nothing to release")
+    said = None
+    if terms.mode == "propose":
+        asked = waits(state)
+        if asked is None or asked[0]["of"] != _of(ledger, terms, state):
+            return _propose(ledger, terms, generation, state, now)
+        said = asked[1]
+        call, words = judge(*asked, state.waiting, now)
+        if call == "HOLD":
+            return None
+        if call == "REFUSE":
+            return _drop(ledger, terms, generation, state, words)
+    if state.champion is None:
+        return _install(ledger, terms, generation, state, now, said)
+    return _start(ledger, terms, generation, state, said)
+
+
+def _of(ledger: Ledger, terms: Terms, state: LoopState) -> dict[str, Any]:
+    assert state.waiting is not None
+    return of(
+        ledger, terms.loop, candidate=state.waiting, champion=state.champion, definition=terms.digest, release=None,
+    )
+
+
+def _propose(ledger: Ledger, terms: Terms, generation: int, state: LoopState, now: int) -> Decision:
+    """Ask people whether the release of what waits may begin; nothing is spent before they say so."""
+    assert state.waiting is not None
+    asked = request(
+        terms.proposal or Approval(), ledger, terms.loop, candidate=state.waiting, champion=state.champion,
+        definition=terms.digest, release=None, now=now,
+    )
+    before, words = waits(state), waiting_words(asked, None, now)
+    if before is not None:
+        void = ", ".join(one["who"] for one in standing(*before, now))
+        words = f"asked again, what would be released has changed{f' (void: what {void} said)' if void else ''}; {words}"
+    return decide(
+        ledger, terms.loop, generation, replace(state, proposal={"request": asked, "approval": None}),
+        kind="propose", verdict="HOLD", reason=words, subject=state.waiting, evidence={"request": asked},
+    )
+
+
+def _install(
+    ledger: Ledger, terms: Terms, generation: int, state: LoopState, now: int, said: dict[str, Any] | None
+) -> Decision:
+    """The first champion, which had to wait for people: there is none to compare it with."""
+    assert state.waiting is not None
+    after = replace(state.serve(state.waiting, now), waiting=None, proposal=None)
+    return decide(
+        ledger, terms.loop, generation, after, kind="install", verdict="PROMOTE", subject=state.waiting,
+        reason="the first champion: there was none to compare it with", evidence={"approval": said},
+    )
 
 
 def _ruling(scene: Scene) -> Ruling:
@@ -76,15 +136,15 @@ def _ruling(scene: Scene) -> Ruling:
         return Ruling("INVALID", str(error))
 
 
-def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> Decision:
+def _start(
+    ledger: Ledger, terms: Terms, generation: int, state: LoopState, said: dict[str, Any] | None
+) -> Decision:
     """Reserve a level, before the first labelled look, and enter the first stage.
 
-    What serves already, or cannot be loaded, is dropped and spends nothing.
+    What cannot be loaded is dropped and spends nothing.
     """
     assert state.waiting is not None
     now = to_us(ledger.clock.now())
-    if state.waiting == state.champion:
-        return _drop(ledger, terms, generation, state, "it serves already: nothing to release")
     level = next_level(state.tests, terms.risk, now)
     k = len(state.tests) + 1
     release = Release(
@@ -93,7 +153,7 @@ def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> D
     )
     before = state
     state = replace(
-        state, waiting=None, release=release, tests=(*state.tests, Test(k, level, now))
+        state, waiting=None, proposal=None, release=release, tests=(*state.tests, Test(k, level, now))
     )
     try:
         state = _enter(Scene(ledger, terms, state, release, ledger.cut(), now))
@@ -107,14 +167,14 @@ def _start(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> D
         words += f"; forecast: {pairs} pairs if they are equally good, at a disagreement of {forecast['disagreement']:.3f}"
     return decide(
         ledger, terms.loop, generation, state, kind="start", verdict="NOTE", reason=words,
-        subject=release.candidate, level=level, evidence={"release": release.id, "forecast": forecast},
+        subject=release.candidate, level=level, evidence={"release": release.id, "forecast": forecast, **({"approval": said} if said else {})},
     )
 
 
 def _drop(ledger: Ledger, terms: Terms, generation: int, state: LoopState, reason: str) -> Decision:
     """The waiting candidate is not released."""
     return decide(
-        ledger, terms.loop, generation, replace(state, waiting=None), kind="stop", verdict="REFUSE",
+        ledger, terms.loop, generation, replace(state, waiting=None, proposal=None), kind="stop", verdict="REFUSE",
         reason=reason, subject=state.waiting,
     )
 

@@ -1,37 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Approval: a person reads the report and says yes (REG-03, HIT-01)."""
+"""Approval: people read the report and say yes (REG-03, HIT-01)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from trueup.core.errors import ArgumentError
 from trueup.core.values import value
+from trueup.release.consent import judge, request
+from trueup.release.keys import check_public
 from trueup.release.stage import Ruling, Scene, Terms
+
+
+@value("approver")
+class Approver:
+    """A person who may approve.
+
+    `name` is what the person is called; `key` their public key, as `trueup approve --new-key FILE`
+    prints it: with one, only what the private key has signed counts. None takes the name on trust,
+    and the record says unverified.
+    """
+
+    name: str
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ArgumentError(f"expected the name of a person, got {self.name!r}")
+        if self.key is not None:
+            check_public(self.key)
 
 
 @value("stage.approval")
 class Approval:
-    """Wait until a person approves this very candidate.
+    """Wait until people approve this very candidate.
 
-    `by` names who may; it is recorded, and the identity is called unverified. `max_time` (None:
-    for ever) ends the wait as a refusal.
+    `by` says who: a text is recorded and lets anybody approve; a list of names and `Approver`s lets
+    only these. `needs` different people must say yes, and one rejection ends it. `max_time` (None:
+    for ever) ends the wait as a refusal; `valid` (None: for ever) is how long an approval counts,
+    so it must outlast the time to the next look. People are reminded every `remind` (None: never).
     """
 
-    by: str = "anybody"
+    by: str | Sequence[str | Approver] = "anybody"
     max_time: timedelta | None = None
+    needs: int = 1
+    valid: timedelta | None = None
+    remind: timedelta | None = timedelta(days=1)
+
+    def __post_init__(self) -> None:
+        names = [one["name"] for one in self.approvers]
+        if not isinstance(self.by, str) and not names:
+            raise ArgumentError("expected somebody who may approve, got an empty list", cure='Approval(by=["ann"])')
+        if len(set(names)) != len(names):
+            raise ArgumentError(f"expected every approver once, got {', '.join(names)}")
+        if self.needs < 1 or (names and self.needs > len(names)):
+            raise ArgumentError(f"expected needs from 1 to {len(names) or 'any number'}, got {self.needs!r}")
+        for name in ("max_time", "valid", "remind"):
+            span = getattr(self, name)
+            if span is not None and span <= timedelta(0):
+                raise ArgumentError(f"expected {name} above 0, got {span!r}")
+
+    @property
+    def approvers(self) -> list[dict[str, Any]]:
+        """Who may approve, as JSON; empty where anybody may."""
+        if isinstance(self.by, str):
+            return []
+        people = [Approver(one) if isinstance(one, str) else one for one in self.by]
+        return [{"name": one.name, "key": one.key} for one in people]
+
+    @property
+    def whom(self) -> str:
+        """Who may approve, in words."""
+        if isinstance(self.by, str):
+            return self.by if self.needs == 1 else f"{self.needs} of {self.by}"
+        names = ", ".join(one["name"] for one in self.approvers)
+        return names if self.needs == len(self.approvers) else f"{self.needs} of {names}"
 
     def problems(self, terms: Terms) -> list[str]:
         return []
 
     def enter(self, scene: Scene) -> dict[str, Any]:
-        return {"by": self.by, "candidate": scene.release.candidate, "since": scene.now}
+        release = scene.release
+        return request(
+            self, scene.ledger, scene.terms.loop, candidate=release.candidate, champion=scene.state.champion,
+            definition=release.loop, release=f"{release.id}/{release.stage}", now=scene.now,
+        )
 
     def rule(self, scene: Scene) -> Ruling:
-        given = scene.release.approval
-        if given is not None and given["candidate"] == scene.release.candidate:
-            return Ruling("PASS", f"approved by {given['who']}: {given['reason']}")
-        waited = timedelta(microseconds=scene.now - scene.release.entered)
-        if self.max_time is not None and waited >= self.max_time:
-            return Ruling("REFUSE", f"nobody approved it within {self.max_time}")
-        return Ruling("HOLD", f"waits for {self.by}: trueup approve {scene.release.candidate}")
+        call, words = judge(scene.release.parameters, scene.release.approval, scene.release.candidate, scene.now)
+        return Ruling(call, words)

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
 from trueup.registry import candidate as registered
 from trueup.release.advance import end
-from trueup.release.state import LoopState, Release, decide, only, read
+from trueup.release.consent import UNVERIFIED, waits
+from trueup.release.saying import sign_with, take
+from trueup.release.state import LoopState, decide, only, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -21,36 +24,29 @@ if TYPE_CHECKING:
 def whoami() -> str:
     """The system's user, whom nobody has verified."""
     try:
-        return f"{getpass.getuser()} (unverified)"
+        return f"{getpass.getuser()}{UNVERIFIED}"
     except (OSError, KeyError):
-        return "unknown (unverified)"
+        return f"unknown{UNVERIFIED}"
 
 
 def approve(
-    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None
+    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None, key: Path | None = None
 ) -> Decision:
-    """Approve this candidate, and no other: void if the release has moved to another one.
+    """Approve this candidate, and no other: void if what is asked has changed.
 
-    Raises Refused where no release waits for an approval, or another candidate does.
+    `key` is the file of the private key of `who`, where the loop's `Approver` has one. Raises
+    Refused where nothing waits for an approval, another candidate does, this person may not
+    approve, or has done so already.
     """
     generation, state = read(ledger, loop)
-    release = _waiting(loop, state)
-    if release.candidate != candidate:
+    asked, said = _waiting(loop, state)
+    if asked["candidate"] != candidate:
         raise Refused(
-            f"expected an approval of {release.candidate}, which is what waits, got {candidate!r}",
-            cure=f"trueup approve {release.candidate}",
+            f"expected an approval of {asked['candidate']}, which is what waits, got {candidate!r}",
+            cure=f"trueup approve {asked['candidate']}",
         )
-    if release.approval is not None:
-        raise Refused(f"{candidate} is approved already, by {release.approval['who']}")
-    given = {
-        "candidate": candidate, "who": who or whoami(), "reason": reason,
-        "by": release.parameters["by"], "at": to_us(ledger.clock.now()),
-    }
-    return decide(
-        ledger, loop, generation, replace(state, release=replace(release, approval=given)),
-        kind="approve", verdict="PASS", reason=reason, subject=candidate, actor=given["who"],
-        evidence={"release": release.id, "approval": given},
-    )
+    spoken = sign_with(asked, who or whoami(), reason, to_us(ledger.clock.now()), key)
+    return take(ledger, loop, generation, state, asked, said, spoken)
 
 
 def reject(
@@ -58,9 +54,9 @@ def reject(
 ) -> Decision:
     """End the running release of this candidate as refused, or drop it while it waits."""
     generation, state = read(ledger, loop)
-    evidence = {}
+    evidence: dict[str, Any] = {}
     if state.waiting == candidate:
-        state = replace(state, waiting=None)
+        state = replace(state, waiting=None, proposal=None)
     elif state.release is not None and state.release.candidate == candidate:
         evidence["release"] = state.release.id
         state = end(state)
@@ -140,11 +136,11 @@ def name_anchor(
     )
 
 
-def _waiting(loop: str, state: LoopState) -> Release:
-    release = state.release
-    if release is None or "by" not in release.parameters:
+def _waiting(loop: str, state: LoopState) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    found = waits(state)
+    if found is None:
         raise Refused(f"nothing of {loop} waits for an approval", cure="trueup status")
-    return release
+    return found
 
 
 def _before(ledger: Ledger, loop: str, state: LoopState) -> str:

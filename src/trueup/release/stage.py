@@ -35,6 +35,8 @@ class Terms:
     predictor: Callable[[str], Predictor]
     margin: float
     seed: int = 0
+    mode: str = "act"
+    proposal: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class LoopState:
     an unfinished training; `accepted` maps a detector to the moment since which it counts;
     `trained` and `looked` are the last training's and the last look's moments, and `trained_cut` is the
     ledger's cut that the last training saw: what came after it is new, whenever it happened.
+    `proposal` is the request to release what waits, and what people have said of it.
     """
 
     champion: str | None = None
@@ -75,6 +76,7 @@ class LoopState:
     trained_cut: int | None = None
     looked: int | None = None
     since: int | None = None
+    proposal: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)

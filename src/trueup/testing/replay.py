@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -196,13 +196,14 @@ def replay(
     `ledger` holds the past (see `trueup import`). What lies before `since` (None: nothing does) is
     there from the beginning, as imported rows are; the rest, before `until`, is served again. The
     loop is run at each moment of its schedule, or once `every`, and a last time when the last
-    label is in: nothing is decided on silence after that. Where a release waits for an approval it is given by "replay", unless `approve` is
-    False. `progress(what, done, total)` counts inputs. The result's ledger is open: close it.
+    label is in: nothing is decided on silence after that. The replay acts, whatever the loop's mode, and where
+    a release waits for an approval, whoever's, it is given by "replay", unless `approve` is False. `progress(what, done, total)` counts inputs. The result's ledger is open: close it.
 
     `home` is made anew: a replay that lies there is thrown away; anything else is Refused. Raises
     DataError where there is nothing to replay.
     """
     rows = history(loop, ledger, until=until)
+    loop = _by_itself(loop)
     start = utc(since) if since is not None else from_us(rows[0].ts if rows else 0)
     past = [row for row in rows if row.ts < to_us(start)]
     rows = rows[len(past) :]
@@ -240,6 +241,14 @@ def replay(
         if client is not None:
             client.close()
         traffic.close()
+
+
+def _by_itself(loop: Loop) -> Loop:
+    """The loop as a replay can run it: nobody's signature is to be had for the past."""
+    from trueup.release import Approval
+
+    stages = [replace(one, by="replay", needs=1) if isinstance(one, Approval) and one.approvers else one for one in loop.release]
+    return loop if loop.mode == "act" and stages == list(loop.release) else replace(loop, mode="act", release=stages)
 
 
 def _look(
