@@ -18,9 +18,8 @@ from trueup.release.stage import Ruling, Scene, Terms
 class Approver:
     """A person who may approve.
 
-    `name` is what the person is called; `key` their public key, as `trueup approve --new-key FILE`
-    prints it: with one, only what the private key has signed counts. None takes the name on trust,
-    and the record says unverified.
+    `name` is what the person is called; `key` their public key (Ed25519): with one, only what the
+    private key has signed counts. None takes the name on trust, and the record says unverified.
     """
 
     name: str
