@@ -31,6 +31,7 @@ SECTIONS = {
     "What a candidate must pass: `gates=`": ("gate",),
     "The way into production: `release=`": ("stage", "approver"),
     "What is watched": ("monitor", "view"),
+    "What is kept: `prune`": ("keep",),
     "Imports": ("data",),
     "Secrets": ("secret",),
 }

@@ -104,18 +104,18 @@ def test_a_newer_ledger_is_refused_with_its_cure(home: Path) -> None:
 def test_a_migration_backs_up_first_and_is_whole_or_not_at_all(home: Path) -> None:
     path = home / "journal.sqlite"
     steps = dict(_database.migrations())
-    bad = {**steps, 2: "CREATE TABLE more (x);\nCREATE TABLE event (x);\n"}
+    bad = {**steps, 9: "CREATE TABLE more (x);\nCREATE TABLE event (x);\n"}
     with pytest.raises(StoreError):
         _database.prepare(home, path, busy=1, steps=bad)
-    assert len(list((home / "backups").glob("journal-v1-*.sqlite"))) == 1
+    assert len(list((home / "backups").glob("journal-v2-*.sqlite"))) == 1
     with Ledger.open(home) as ledger:
         assert ledger.count("l", "interaction") == 2000
-    good = {**steps, 2: "CREATE TABLE more (x);\nINSERT INTO more VALUES (';');\n"}
+    good = {**steps, 9: "CREATE TABLE more (x);\nINSERT INTO more VALUES (';');\n"}
     _database.prepare(home, path, busy=1, steps=good)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT x FROM more").fetchall() == [(";",)]
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-    backup = next((home / "backups").glob("journal-v1-*.sqlite"))
+        assert connection.execute("PRAGMA user_version").fetchone() == (9,)
+    backup = next((home / "backups").glob("journal-v2-*.sqlite"))
     with closing(sqlite3.connect(backup)) as connection:
         assert connection.execute("SELECT count(*) FROM event").fetchone() == (2000,)
     with pytest.raises(NewerLedger):

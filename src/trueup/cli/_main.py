@@ -23,14 +23,14 @@ _COMMANDS = {
     "up": "service",
     "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
-    "prune": "keep", "doctor": "keep",
+    "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
     "drill": "drills", "completion": "start",
 }
 _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "up", "status", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback"),
     "Data": ("import", "snapshot", "golden"),
-    "Keep": ("prune", "doctor"),
+    "Keep": ("prune", "backup", "restore", "migrate", "doctor"),
     "Learn": ("demo", "drill", "completion"),
 }
 

@@ -1,38 +1,146 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping a home in order: prune, doctor."""
+"""Keeping a home in order: prune, backup, restore, migrate, doctor."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from trueup.cli._open import as_json, loop_name, only_loop, open_ledger, show_json
+from trueup.cli._open import (
+    as_json,
+    home_of,
+    loop_name,
+    only_loop,
+    open_ledger,
+    progress,
+    show_json,
+)
 
 
 @click.command("prune")
 @loop_name
+@click.option("--last", type=click.IntRange(min=0), default=5, show_default=True, help="So many of the newest stay.")
+@click.option("--weekly", type=click.IntRange(min=0), default=8, show_default=True, help="The newest of each of so many weeks stays.")
+@click.option("--monthly", type=click.IntRange(min=0), default=24, show_default=True, help="The newest of each of so many months stays.")
 @click.option("--keep-days", type=float, default=30.0, show_default=True, help="What is younger stays.")
-@click.option("--dry", is_flag=True, help="Say what would go, and leave it.")
+@click.option("--dry", is_flag=True, help="Say what would go and why the rest stays, and leave it.")
 @as_json
 @click.pass_context
-def prune_(ctx: click.Context, loop_: str | None, keep_days: float, dry: bool, json_: bool) -> None:
-    """Throw away models that were refused and never served. Facts and Decisions stay."""
-    from trueup.registry.retention import prune
+def prune_(
+    ctx: click.Context, loop_: str | None, last: int, weekly: int, monthly: int, keep_days: float, dry: bool,
+    json_: bool,
+) -> None:
+    """Throw away models that never served and that nothing holds. Facts and Decisions stay.
+
+    Whatever ever served a user stays for good, and can be restored: trueup rollback --to CANDIDATE.
+    """
+    from trueup.registry import Keep, prune
 
     with open_ledger(ctx) as ledger:
         name = only_loop(ledger, loop_)
-        done = prune(ledger, name, keep_days=keep_days, dry=dry)
+        done = prune(ledger, name, Keep(last=last, weekly=weekly, monthly=monthly, days=keep_days), dry=dry)
     if json_:
         show_json({"loop": name, **done.to_json()})
         return
     word = "would go" if dry else "gone"
     for ident in done.candidates:
-        click.echo(f"{ident}  {word}")
+        click.echo(f"{ident}  {_mb(done.sizes[ident])}  {word}: it never served, and nothing holds it")
     for ident, why in done.kept.items():
-        click.echo(f"{ident}  stays: {why}")
-    click.echo(f"{len(done.candidates)} candidates and {len(done.folders)} folders {word}, {done.bytes / 1e6:,.1f} MB")
+        click.echo(f"{ident}  {_mb(done.sizes.get(ident, 0))}  stays: {why}")
+    for ident in done.snapshots:
+        click.echo(f"{ident}  its rows {word}: only what goes learned from them")
+    stays = sum(done.sizes.get(ident, 0) for ident in done.kept)
+    click.echo(
+        f"{len(done.candidates)} candidates and {len(done.folders)} folders {word}, {_mb(done.bytes).strip()}; "
+        f"{len(done.kept)} stay, {_mb(stays).strip()}"
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:>10,.1f} MB" if size >= 100_000 else f"{size / 1e3:>10,.1f} kB"
+
+
+@click.command("backup")
+@click.argument("dest", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option("--dry", is_flag=True, help="Say what would be copied, and copy nothing.")
+@as_json
+@click.pass_context
+def backup_(ctx: click.Context, dest: Path | None, dry: bool, json_: bool) -> None:
+    """Copy the home to DEST, whole at one moment, while others go on writing.
+
+    DEST is a folder beside the home (its name and -backup) where it is not given; name one on
+    another disk. Into a folder of earlier backups only what is new is copied.
+    """
+    from trueup.registry import backup
+
+    home = home_of(ctx).absolute()
+    folder = dest or home.with_name(f"{home.name}-backup")
+    with open_ledger(ctx) as ledger, progress(quiet=json_) as say:
+        done = backup(ledger, folder, dry=dry, progress=say)
+    if json_:
+        show_json(done.to_json())
+        return
+    word = "would be copied" if dry else "copied"
+    click.echo(f"{done.files} files {word}, {_mb(done.bytes).strip()}; {done.known} lay there already")
+    for loop, generation in done.manifest["loops"].items():
+        click.echo(f"  {loop}: up to generation {generation}")
+    if not dry:
+        click.echo(f"{done.folder / done.name}")
+        click.echo(f"  trueup restore {done.folder} --to HOME")
+
+
+@click.command("restore")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="The home to make. [default: the home of --home]")
+@click.option("--force", is_flag=True, help="Put a home that is there aside.")
+@click.option("--dry", is_flag=True, help="Verify the backup where it lies, and restore nothing.")
+@as_json
+@click.pass_context
+def restore_(ctx: click.Context, source: Path, to: Path | None, force: bool, dry: bool, json_: bool) -> None:
+    """Make a home from a backup; SOURCE is its folder (the newest backup) or a backup-*.json in it.
+
+    Every file is compared with its digest, and the whole examined, before it takes its place.
+    """
+    from trueup.store import restore
+
+    with progress(quiet=json_) as say:
+        done = restore(source, to or home_of(ctx), force=force, dry=dry, progress=say)
+    if json_:
+        show_json(done.to_json())
+        return
+    word = "verified" if dry else "restored, verified"
+    click.echo(f"{done.name} of {done.manifest['made']}: {done.files} files {word}, {_mb(done.bytes).strip()}")
+    for loop, generation in done.manifest["loops"].items():
+        click.echo(f"  {loop}: up to generation {generation}")
+    if done.aside is not None:
+        click.echo(f"what was there before lies in {done.aside}")
+    if not dry:
+        click.echo(f"{done.home}")
+
+
+@click.command("migrate")
+@click.option("--dry", is_flag=True, help="Say which steps there are, and take none.")
+@as_json
+@click.pass_context
+def migrate_(ctx: click.Context, dry: bool, json_: bool) -> None:
+    """Bring the home to this version's schema; its journal is copied to backups/ first."""
+    from trueup.store import migrate
+
+    done = migrate(home_of(ctx), dry=dry)
+    if json_:
+        show_json(done.to_json())
+        return
+    for step in done.steps:
+        click.echo(f"{'would do' if dry else 'done'}: {step}")
+    if not done.steps:
+        click.echo(f"schema {done.after}: nothing to do")
+    elif dry:
+        click.echo(f"from schema {done.before} to {done.after}")
+    else:
+        click.echo(f"from schema {done.before} to {done.after}; the journal as it was: {done.backup}")
 
 
 @click.command("doctor")
@@ -41,7 +149,7 @@ def prune_(ctx: click.Context, loop_: str | None, keep_days: float, dry: bool, j
 @click.pass_context
 def doctor_(ctx: click.Context, quick: bool, json_: bool) -> None:
     """What is wrong with this home, and what to do about it. Exit 5 where something is."""
-    from trueup.registry.retention import ailments
+    from trueup.registry import ailments
 
     with open_ledger(ctx) as ledger:
         found = ailments(ledger, deep=not quick)

@@ -27,8 +27,9 @@ from trueup.core.errors import (
     StoreFull,
     TrueupError,
 )
-from trueup.store import _files
+from trueup.store import _files, sql
 
+SQL = sql.load("trueup.store", "sql/opening.sql")
 APPLICATION = 0x54525550  # "TRUP"
 _DAMAGED = "restore it from a backup (see `backups/` in this home), or put it aside and start a new home"
 
@@ -93,12 +94,13 @@ def transaction(connection: sqlite3.Connection, path: Path, begin: str = "BEGIN 
             raise
 
 
-def prepare(home: Path, path: Path, *, busy: float, steps: dict[int, str] | None = None) -> None:
+def prepare(home: Path, path: Path, *, busy: float, steps: dict[int, str] | None = None) -> Path | None:
     """Create the journal, or bring it to this version; refuses what is foreign, damaged or newer.
 
     The caller holds the home's lock for this. Before a migration the file is copied to
-    `backups/`; each step is one transaction.
+    `backups/`, and the copy's path is returned; each step is one transaction.
     """
+    kept = None
     steps = steps or migrations()
     _refuse_emptied(home, path)
     with errors(path):
@@ -108,26 +110,41 @@ def prepare(home: Path, path: Path, *, busy: float, steps: dict[int, str] | None
         with closing(connect(path, busy=busy)) as connection:
             version = _version(connection, path, max(steps))
             if version == max(steps):
-                return
+                return None
             if version:
-                _back_up(connection, home, version)
+                kept = back_up(path, home, version, busy=busy)
             connection.execute("PRAGMA journal_mode=WAL")
             for number in sorted(step for step in steps if step > version):
                 with transaction(connection, path):
                     for statement in statements(steps[number]):
                         connection.execute(statement)
+                    _note(connection, number)
                     connection.execute(f"PRAGMA application_id={APPLICATION}")
                     connection.execute(f"PRAGMA user_version={number}")
     _files.sync_folder(path.parent)
+    return kept
 
 
 def current(path: Path, *, busy: float) -> bool:
     """Whether a journal is there in this version; refuses what is foreign, damaged or newer."""
+    return schema_of(path, busy=busy) == max(migrations())
+
+
+def schema_of(path: Path, *, busy: float) -> int:
+    """The schema of a journal, 0 where there is none yet; refuses what is foreign, damaged or newer."""
     if not path.exists() or path.stat().st_size == 0:
-        return False
-    newest = max(migrations())
+        return 0
     with closing(connect(path, busy=busy)) as connection, errors(path):
-        return _version(connection, path, newest) == newest
+        return _version(connection, path, max(migrations()))
+
+
+def copy(path: Path, target: Path, *, busy: float) -> None:
+    """A whole copy of the journal at one moment, while others write; not yet synced.
+
+    One read transaction, so that no write in between begins it anew; writers are not held up.
+    """
+    with errors(path), closing(connect(path, busy=busy)) as connection, closing(sqlite3.connect(target)) as made:
+        connection.backup(made)
 
 
 def migrations() -> dict[int, str]:
@@ -159,11 +176,29 @@ def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
             )
         return 0
     if version > newest:
+        by = _migrated_by(connection)
         raise NewerLedger(
-            f"expected a ledger of schema {newest} or older in {path}, got schema {version}",
-            cure="install the newer Trueup that wrote it: pip install --upgrade trueup",
+            f"expected a ledger of schema {newest} or older in {path}, got schema {version}"
+            + (f", written by Trueup {by}" if by else ""),
+            cure=f"pip install 'trueup>={by}'" if by else "install the newer Trueup that wrote it: pip install --upgrade trueup",
         )
     return version
+
+
+def _note(connection: sqlite3.Connection, schema: int) -> None:
+    """Record which Trueup makes this step, where the ledger has the place for it."""
+    if connection.execute(SQL["has_migrations"]).fetchone()[0]:
+        from trueup import __version__
+
+        connection.execute(SQL["add_migration"], (schema, __version__, time.time_ns() // 1_000))
+
+
+def _migrated_by(connection: sqlite3.Connection) -> str | None:
+    """The Trueup that brought the ledger to its schema, where it says so."""
+    if not connection.execute(SQL["has_migrations"]).fetchone()[0]:
+        return None
+    found = connection.execute(SQL["migrated_by"]).fetchone()
+    return str(found[0]) if found else None
 
 
 def _refuse_emptied(home: Path, path: Path) -> None:
@@ -179,14 +214,15 @@ def _refuse_emptied(home: Path, path: Path) -> None:
             )
 
 
-def _back_up(connection: sqlite3.Connection, home: Path, version: int) -> Path:
+def back_up(path: Path, home: Path, version: int, *, busy: float) -> Path:
+    """A copy of the journal in `backups/`. Segments and artifacts never change, so that the
+    journal is all that a migration can spoil."""
     folder = home / "backups"
     with _files.told("a backup"):
         _files.make_folder(folder)
         made = _files.temporary(folder)
         try:
-            with closing(sqlite3.connect(made)) as copy:
-                connection.backup(copy)
+            copy(path, made, busy=busy)
             _files.sync_path(made)
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             final = folder / f"journal-v{version}-{stamp}.sqlite"

@@ -19,7 +19,7 @@ from trueup.store.artifacts import Artifacts
 
 SQL = sql.load("trueup.store", "sql/doctor.sql")
 CATALOGUE = sql.load("trueup.store", "sql/sealing.sql")
-_URI = re.compile(r"artifacts/[0-9a-f]{2}/[0-9a-f]{64}(?:\.[A-Za-z0-9]{1,16})?")
+URI = re.compile(r"artifacts/[0-9a-f]{2}/[0-9a-f]{64}(?:\.[A-Za-z0-9]{1,16})?")
 LARGE_LOG = 256 << 20
 MINUTE = 60_000_000
 _RESTORE = "restore it from a backup of this home"
@@ -51,7 +51,7 @@ def examine(home: Path, path: Path, clock: Clock, *, busy: float, deep: bool) ->
                 found += _events(connection)
                 found += _clock(connection, clock)
                 catalogue = connection.execute(CATALOGUE["segments"]).fetchall()
-                named = {uri for (body,) in connection.execute(SQL["mentions"]) for uri in _URI.findall(body)}
+                named = {uri for (body,) in connection.execute(SQL["mentions"]) for uri in URI.findall(body)}
         # Files are read after the transaction: a long one would keep the write-ahead log from ending.
         found += _segments(catalogue, home, deep)
         found += _artifacts(named, home, deep)
