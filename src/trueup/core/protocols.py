@@ -162,12 +162,18 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a trainer can do; what a job asks and this lacks is refused before data is prepared."""
+    """What a trainer can do; what a job asks and this lacks is refused before data is prepared.
+
+    `base` is True where it learns on top of a frozen model, which the job must name. `resume` says
+    what an attempt that was killed leaves to the next: exact gives bitwise the model of an
+    undisturbed run.
+    """
 
     outputs: tuple[str, ...] = ("label", "labels")
     stateful: bool = False
     weights: bool = False
     resume: Literal["exact", "approximate", "none"] = "none"
+    base: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,8 @@ class TrainJob:
     """All that a training needs, as JSON: the same in process, in a subprocess and on an engine.
 
     `data` is a Parquet file with the columns of a Snapshot (`input` and `target` as JSON texts,
-    `weight`, `part`: new or replay). `init` is the model to go on from, None for stateless.
+    `weight`, `part`: new or replay). `init` is the model to go on from, None for stateless; `base`
+    the frozen model that an adapter is trained on, None where there is none.
     """
 
     loop: str
@@ -185,11 +192,13 @@ class TrainJob:
     seed: int = 0
     init: Ref | None = None
     budget: Budget = field(default_factory=Budget)
+    base: Ref | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
         data["data"] = self.data.to_json()
         data["init"] = self.init.to_json() if self.init else None
+        data["base"] = self.base.to_json() if self.base else None
         data["trainer"] = dict(self.trainer)
         return data
 
@@ -201,15 +210,23 @@ class TrainJob:
                 output=data["output"], seed=data["seed"],
                 init=Ref.from_json(data["init"]) if data.get("init") else None,
                 budget=Budget(**data["budget"]),
+                base=Ref.from_json(data["base"]) if data.get("base") else None,
             )
         except (KeyError, TypeError) as error:
             raise DataError(f"expected a training job, got {sorted(data)}: {error}") from None
 
 
 class RunContext(Protocol):
-    """Where a training works, and how it says how far it is."""
+    """Where a training works, and how it says how far it is.
+
+    `checkpoints` is a folder that outlives this attempt, and is thrown away once the job is done:
+    a trainer that is killed goes on from what it left there. `starved` counts the attempts that
+    were killed for their memory: a trainer that can takes less.
+    """
 
     workdir: Path
+    checkpoints: Path
+    starved: int
 
     def report(self, step: int, total: int, **metrics: float) -> None: ...
 

@@ -13,6 +13,7 @@ from trueup.core.protocols import TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import source_digest, to_json
 from trueup.loop.context import Context
+from trueup.loop.lineage import base_of
 from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, TRAIN
 from trueup.release import decide, read
@@ -82,7 +83,7 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     loop, cycle, built = context.loop, data["run"], data["snapshot"]
     job = TrainJob(
         loop=loop.name, trainer=to_json(loop.trainer, context.base), data=Ref.from_json(built["data"]),
-        output=loop.task.answers, seed=loop.seed, budget=loop.budget,
+        output=loop.task.answers, seed=loop.seed, budget=loop.budget, base=base_of(context, read(context.ledger, loop.name)[1].champion),
     )
     trained = perform(context, cycle["id"], TRAIN, {"job": job.to_json()})
     _pay(context, cycle["id"], trained)

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict
-from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context, Progress
 from trueup.loop.cycle import finish
+from trueup.loop.lineage import stored
 from trueup.loop.look import look
 from trueup.loop.observe import last_report, observe
 from trueup.registry import register
@@ -117,21 +116,13 @@ def install(context: Context) -> Decision | None:
     if state.champion is not None or loop.champion is None:
         return None
     found = register(
-        ledger, loop.name, _stored(context, loop.champion), trainer=to_json(loop.champion, context.base),
+        ledger, loop.name, stored(context, loop.champion), trainer=to_json(loop.champion, context.base),
     )
     after = state.serve(found.id, to_us(ledger.clock.now()))
     return decide(
         ledger, loop.name, generation, after, kind="install", verdict="PROMOTE", subject=found.id,
         reason="the first champion, named by the loop's definition", evidence={"loop": context.digest},
     )
-
-
-def _stored(context: Context, model: Any) -> Ref:
-    """The model's folder, in the artifacts."""
-    with tempfile.TemporaryDirectory() as folder:
-        model.write(Path(folder), context.loop.task.answers)
-        ref: Ref = context.ledger.artifacts.put_tree(Path(folder))
-    return ref
 
 
 def request(ledger: Ledger, loop: str, who: str) -> None:

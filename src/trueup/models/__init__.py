@@ -8,6 +8,7 @@ from trueup.models.features import Features
 from trueup.models.function import FunctionModel
 from trueup.models.local import LocalModel, load
 from trueup.models.manifest import Manifest, read_manifest, write_manifest
+from trueup.models.prompts import Prompt
 
 __all__ = [
     "ConstantModel",
@@ -17,6 +18,7 @@ __all__ = [
     "HashingEmbedder",
     "LocalModel",
     "Manifest",
+    "Prompt",
     "load",
     "read_manifest",
     "write_manifest",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,9 @@ from trueup.core.json import Json
 from trueup.core.protocols import Prediction, Predictor
 from trueup.core.task import Answers
 from trueup.core.values import value
+from trueup.models.hub import fetched, is_hub_id, model_files
 from trueup.models.manifest import NAME, Manifest, read_manifest
+from trueup.models.prompts import Prompt
 
 # Each module has `load(folder, manifest) -> Predictor`, and is imported when it is needed.
 _FORMATS = {
@@ -22,18 +25,22 @@ _FORMATS = {
     "constant": "trueup.models.constant",
     "function": "trueup.models.function",
     "command": "trueup.models.process",
+    "causal": "trueup.models.causal",
+    "adapter": "trueup.models.adapter",
 }
 _CODE = frozenset({"function", "command"})
 
 
-def load(folder: Path | str, *, trust_code: bool = False) -> Predictor:
+def load(folder: Path | str, *, trust_code: bool = False, base: Path | str | None = None) -> Predictor:
     """The predictor in a model folder. Nothing is unpickled.
 
     The formats "function" and "command" run code that the folder names: they are refused unless
-    `trust_code` is True, as it may be where the loop file is trusted as well.
+    `trust_code` is True, as it may be where the loop file is trusted as well. An adapter finds its
+    base among the artifacts that it lies in itself; elsewhere `base` says the base's folder.
 
-    Raises ModelError for a folder without a valid `model.json`, a file whose digest differs, or
-    features of another version; UnknownName for an unknown format; Refused for untrusted code.
+    Raises ModelError for a folder without a valid `model.json`, a file whose digest differs,
+    features of another version, or an adapter without its own base; UnknownName for an unknown
+    format; Refused for untrusted code.
     """
     folder = Path(folder).resolve()
     manifest = read_manifest(folder)
@@ -50,31 +57,66 @@ def load(folder: Path | str, *, trust_code: bool = False) -> Predictor:
             f"({str(manifest.features_version)[:16]}...), got {manifest.features.version[:16]}...",
             cure="train again, or install the version of trueup that trained it",
         )
-    made: Predictor = import_module(_FORMATS[manifest.format]).load(folder, manifest)
+    module = import_module(_FORMATS[manifest.format])
+    more = {} if manifest.format != "adapter" or base is None else {"base": Path(base).resolve()}
+    made: Predictor = module.load(folder, manifest, **more)
     return made
 
 
 @value("model.local")
 class LocalModel:
-    """A model folder on this machine, as a loop's champion.
+    """A model on this machine, as a loop's champion: `path` is a model folder of ours, the folder of
+    a causal language model of transformers (safetensors and a tokenizer), or the id of such a model
+    on the hub (`owner/name`, at `revision`).
 
-    It reads the folder at each call of `predict`; keep `load(model.path)` where many are asked.
+    `prompt` says how a language model is asked (None: by its own chat template, see Prompt). It
+    reads the folder at each call of `predict`; keep `load(model.path)` where many are asked.
     """
 
-    path: Path
+    path: Path | str
+    prompt: Prompt | None = None
+    revision: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        if not is_hub_id(self.path):
+            object.__setattr__(self, "path", Path(self.path))
 
     def predict(self, inputs: Sequence[Json]) -> list[Prediction]:
-        return load(self.path).predict(inputs)
+        folder = self.folder()
+        if (folder / NAME).is_file() and self.prompt is None:
+            return load(folder).predict(inputs)
+        with tempfile.TemporaryDirectory() as copy:
+            self.write(Path(copy), "text")
+            return load(copy).predict(inputs)
+
+    def folder(self) -> Path:
+        """Where the files lie; a model of the hub is downloaded once, into the hub's cache."""
+        return fetched(self.path, self.revision) if isinstance(self.path, str) else self.path
 
     def write(self, folder: Path, answers: Answers) -> Manifest:
         """Copy the files that the manifest names; raises ModelError where the answers differ."""
-        manifest = read_manifest(self.path)
+        own = self.folder()
+        if not (own / NAME).is_file():
+            return self._write_causal(own, folder, answers)
+        manifest = read_manifest(own)
         if manifest.answers != answers:
-            raise ModelError(f"expected a model that answers {answers}, got {manifest.answers} in {self.path}")
+            raise ModelError(f"expected a model that answers {answers}, got {manifest.answers} in {own}")
         for name in (NAME, *manifest.files):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.path / name, folder / name)
+            shutil.copyfile(own / name, folder / name)
+        if self.prompt is not None and manifest.format == "causal":
+            from trueup.models.causal import describe
+
+            return describe(folder, self.prompt, manifest.code)
         return read_manifest(folder)
+
+    def _write_causal(self, own: Path, folder: Path, answers: Answers) -> Manifest:
+        from trueup.models.causal import describe
+
+        if answers != "text":
+            raise ModelError(f"expected a model that answers {answers}, got a language model in {own}")
+        files = model_files(own)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copyfile(path, folder / path.name)
+        return describe(folder, self.prompt or Prompt())

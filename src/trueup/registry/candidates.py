@@ -38,6 +38,12 @@ class Candidate:
     metrics: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def base(self) -> Ref | None:
+        """The frozen model that an adapter answers on, among the artifacts; None for whole models."""
+        tree = self.facts.get("base_tree")
+        return Ref(f"artifacts/{tree[:2]}/{tree}", tree) if isinstance(tree, str) else None
+
     @classmethod
     def from_json(cls, loop: str, body: dict[str, Any]) -> Candidate:
         known = {name: body[name] for name in cls.__slots__ if name in body}

@@ -218,6 +218,8 @@ def _needed(ledger: Ledger, loop: str, kept: dict[str, str]) -> Iterator[Ref]:
             (learned if stays else gone).add(one.snapshot)
             if stays:
                 yield one.model
+                if one.base is not None:
+                    yield one.base
         for record in ledger.records(name, "snapshot"):
             if record["id"] in learned or record["id"] not in gone:
                 yield Ref.from_json(record["data"])

@@ -3,6 +3,7 @@
 
 from trueup.core.clock import ManualClock
 from trueup.testing.conformance import check_scorer, check_trainer, check_trigger, check_value
+from trueup.testing.language import tiny_causal_lm
 from trueup.testing.simulate import Simulation, Traffic, simulate
 from trueup.testing.toys import ToyTraffic, toy_history, toy_rows
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_trigger",
     "check_value",
     "simulate",
+    "tiny_causal_lm",
     "toy_history",
     "toy_rows",
 ]

@@ -35,6 +35,7 @@ from trueup.train.watch import GRACE, OUTCOME, Ended, Progress, Stop, watch
 
 DONE = "done.json"
 TRIED = "tried.json"
+CHECKPOINTS, STARVED = "checkpoints", "starved"
 _MEMORY_TRIES = 2
 
 Kind = Literal["completed", "retry", "memory", "time", "signal", "nonsense", "failed", "stop"]
@@ -92,8 +93,9 @@ def job_key(job: TrainJob) -> str:
     """The job's identity: its trainer, rows, seed and start, wherever they lie and at any budget."""
     data = job.to_json()
     del data["budget"], data["data"]["uri"]
-    if data["init"]:
-        del data["init"]["uri"]
+    for name in ("init", "base"):
+        if data[name]:
+            del data[name]["uri"]
     trainer = values.kinds().get(str(job.trainer.get("kind")))
     data["code"] = values.source_digest(trainer) if trainer else None
     return digest(data)
@@ -116,6 +118,10 @@ def run(
 
     Once `stop` says so the training gets a SIGTERM, and ten seconds where its trainer keeps
     checkpoints, and Held is raised; the same call again goes on. An attempt that was stopped counts for nothing.
+
+    What a trainer leaves in its folder of checkpoints outlives its attempts and this process; the
+    next run of the same job goes on from there. It is thrown away when the job is done, or failed
+    for a reason that another try does not cure.
 
     `base` is the folder that relative paths of the trainer's JSON stand under (the loop file's),
     where it was written with one.
@@ -140,7 +146,8 @@ def run(
         while True:
             folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
             try:
-                attempt, result = _attempt(_order(job, artifacts, nice, base), job, folder, progress, stop)
+                order = _order(job, artifacts, nice, base) | _kept(home)
+                attempt, result = _attempt(order, job, folder, progress, stop)
                 if attempt.kind == "stop":
                     raise Held(attempt.reason)
                 attempts.append(replace(attempt, waited=waited))
@@ -148,11 +155,15 @@ def run(
                     return _keep(result, artifacts, home, key, attempts)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+            if attempt.kind == "memory":
+                (home / STARVED).write_text(str(int(order["starved"]) + 1))
             starved = sum(each.kind == "memory" for each in attempts)
             if attempt.kind not in _AGAIN or len(attempts) > retries or starved >= _MEMORY_TRIES:
                 status: Literal["retry", "failed"] = "retry" if attempt.kind in _AGAIN else "failed"
                 reason = attempt.reason
                 (home / TRIED).unlink(missing_ok=True)
+                if attempt.kind in ("nonsense", "failed"):
+                    _clean(home)
                 return Trained(TrainResult(status, reason=reason), None, tuple(attempts), key)
             waited = retry_delay * backoff ** (len(attempts) - 1)
             _write(home / TRIED, {
@@ -235,6 +246,7 @@ def _order(job: TrainJob, artifacts: Artifacts, nice: int, base: Path | None) ->
     local = replace(
         job, data=replace(job.data, uri=str(artifacts.path(job.data))),
         init=replace(job.init, uri=str(artifacts.path(job.init))) if job.init else None,
+        base=replace(job.base, uri=str(artifacts.path(job.base))) if job.base else None,
     )
     order: dict[str, Any] = {"job": local.to_json(), "nice": nice, "base": str(Path(base).resolve()) if base else None}
     trainer = values.kinds().get(str(job.trainer.get("kind")))
@@ -242,6 +254,22 @@ def _order(job: TrainJob, artifacts: Artifacts, nice: int, base: Path | None) ->
         file = getattr(sys.modules.get(trainer.__module__), "__file__", None)
         order |= {"module": trainer.__module__, "file": file}
     return order
+
+
+def _kept(home: Path) -> dict[str, Any]:
+    """What attempts leave to each other: the folder of checkpoints, and how many ate too much."""
+    folder = home / CHECKPOINTS
+    folder.mkdir(exist_ok=True)
+    try:
+        starved = int((home / STARVED).read_text())
+    except (OSError, ValueError):
+        starved = 0
+    return {"checkpoints": str(folder), "starved": starved}
+
+
+def _clean(home: Path) -> None:
+    shutil.rmtree(home / CHECKPOINTS, ignore_errors=True)
+    (home / STARVED).unlink(missing_ok=True)
 
 
 def _outcome(folder: Path) -> dict[str, Any] | None:
@@ -264,6 +292,7 @@ def _keep(
     }
     _write(home / DONE, body)
     (home / TRIED).unlink(missing_ok=True)
+    _clean(home)
     return Trained(kept, model, tuple(attempts), key)
 
 

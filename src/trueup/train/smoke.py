@@ -11,7 +11,7 @@ from trueup.core.errors import ModelError, TrueupError
 from trueup.core.json import dumps
 from trueup.core.protocols import Prediction, TrainJob
 from trueup.models import Manifest, load, read_manifest
-from trueup.train.rows import read
+from trueup.train.rows import path_of, read
 
 ASKED = 8
 
@@ -33,7 +33,8 @@ def smoke(folder: Path, job: TrainJob, workdir: Path) -> Manifest:
     inputs = read(job).inputs
     inputs = inputs[:: max(1, len(inputs) // ASKED)][:ASKED]
     try:
-        answers = load(folder, trust_code=True).predict(inputs)
+        base = None if job.base is None else path_of(job.base)
+        answers = load(folder, trust_code=True, base=base).predict(inputs)
     except ModelError:
         raise
     except TrueupError as error:

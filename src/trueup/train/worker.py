@@ -34,8 +34,10 @@ _STATUSES = ("completed", "retry", "failed")
 class Context:
     """The RunContext of a training in this process."""
 
-    def __init__(self, workdir: Path, pipe: int) -> None:
+    def __init__(self, workdir: Path, pipe: int, checkpoints: Path | None = None, starved: int = 0) -> None:
         self.workdir = workdir
+        self.checkpoints = checkpoints or workdir / "checkpoints"
+        self.starved = starved
         self._pipe = pipe
         self._stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
@@ -69,7 +71,9 @@ def _outcome(order: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
     try:
         job = TrainJob.from_json(order["job"])
         trainer = _trainer(job.trainer, order)
-        result: Any = trainer.fit(job, Context(workdir, order["progress"]))
+        result: Any = trainer.fit(
+            job, Context(workdir, order["progress"], Path(order["checkpoints"]), order["starved"])
+        )
         if not isinstance(result, TrainResult) or result.status not in _STATUSES:
             return _said("nonsense", f"expected a TrainResult from the trainer, got {result!r:.80}")
         if result.status != "completed":
