@@ -30,6 +30,7 @@ SECTIONS = {
     "What is measured: metrics of a whole set": ("metric",),
     "What a candidate must pass: `gates=`": ("gate",),
     "The way into production: `release=`": ("stage", "approver"),
+    "Who is told: `alerts=`": ("alert",),
     "What is watched": ("monitor", "view"),
     "What is kept: `prune`": ("keep",),
     "Imports": ("data",),

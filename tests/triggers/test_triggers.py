@@ -15,7 +15,7 @@ from trueup.core.money import Spend
 from trueup.core.task import Outcome
 from trueup.testing import check_trigger
 from trueup.testing.conformance import QuietFacts
-from trueup.triggers import Cron, Falls, Manual, NewData, NothingNew, Rows
+from trueup.triggers import Alert, Cron, Falls, Feedback, Manual, NewData, NothingNew, Rows
 from trueup.triggers.schedule import period
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -50,6 +50,7 @@ class Facts(QuietFacts):
 
 @pytest.mark.parametrize("trigger", [
     Cron("@weekly"), Rows(5), NewData(), NothingNew(), Manual(), Falls(THUMBS, 0.8), Spend(1, "EUR"),
+    Feedback(THUMBS, above=0.3), Feedback(THUMBS, at_least=5), Alert("client_fault", at_least=3),
 ])
 def test_every_trigger_keeps_the_contract(trigger: Any) -> None:
     check_trigger(trigger)
@@ -150,3 +151,46 @@ def test_falls_needs_a_floor_between_0_and_1() -> None:
     for bad in (0.0, 1.0, -1.0):
         with pytest.raises(ArgumentError, match="floor between 0 and 1"):
             Falls(THUMBS, below=bad)
+
+
+def test_trg_07_feedback_is_counted_within_its_window() -> None:
+    trigger = Feedback(THUMBS, at_least=3, within=timedelta(days=2))
+    few = trigger.look(Facts(outcomes=([0.0, 1.0, 0.0, 1.0], [NOW] * 4)))
+    assert (few.holds, few.evidence["bad"], few.evidence["n"]) == (False, 2, 4)
+    many = trigger.look(Facts(outcomes=([0.0, 1.0, 0.0, 0.0], [NOW] * 4)))
+    assert many.holds
+    assert many.reason == "3 of 4 pieces of thumbs_up since 2026-02-28 12:00 are bad, at least 3 wanted"
+    errors = Outcome.boolean("report", better="lower")
+    assert Feedback(errors, at_least=2).look(Facts(outcomes=([1.0, 1.0, 0.0], [NOW] * 3))).holds
+
+
+def test_trg_07_a_share_of_bad_feedback_has_a_stated_rate() -> None:
+    rng, times = np.random.default_rng(3), [NOW - timedelta(days=60) + timedelta(minutes=60 * n) for n in range(1_400)]
+    trigger = Feedback(THUMBS, above=0.30)
+    good = (rng.random(1_400) < 0.75).astype(float).tolist()
+    bad = (rng.random(1_400) < 0.50).astype(float).tolist()
+    facts = {"reference": times[0] - timedelta(hours=1)}
+    quiet, loud = trigger.look(Facts(outcomes=(good, times), **facts)), trigger.look(Facts(outcomes=(bad, times), **facts))
+    assert not quiet.holds
+    assert loud.holds
+    assert loud.evidence["statistic"] > loud.evidence["threshold"]
+    assert "line 0.3" in loud.reason
+
+
+def test_trg_07_alerts_are_counted_with_what_they_say() -> None:
+    trigger = Alert("client_fault", at_least=5)
+    assert not trigger.look(Facts(client_fault=[{"count": 4}])).holds
+    found = trigger.look(Facts(client_fault=[{"count": 4}, {"fault": "x"}]))
+    assert found.holds
+    assert found.reason.startswith("client_fault said 5 times since 2026-03-01 12:00")
+    assert trigger.look(Facts(client_fault=[{"count": "many"}, {"count": -3}, {"count": True}])).evidence["times"] == 3
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Feedback(THUMBS), lambda: Feedback(THUMBS, above=0.3, at_least=3), lambda: Feedback(THUMBS, above=1.0),
+    lambda: Feedback(THUMBS, at_least=0), lambda: Feedback(THUMBS, at_least=1, within=timedelta(0)),
+    lambda: Alert(""), lambda: Alert("x", at_least=0), lambda: Alert("x", within=timedelta(0)),
+])
+def test_trg_07_what_makes_no_sense_is_refused(make: Any) -> None:
+    with pytest.raises(ArgumentError):
+        make()

@@ -2,7 +2,8 @@
 """The command line: commands are imported when they are called, so that each starts fast.
 
 Exit codes: 0 done, 1 a bug, 2 a mistake in what was asked, 4 somebody else is at work or the state
-moved, 5 the ledger cannot be read or written, 6 training or a model failed, 130 interrupted.
+moved, 5 the ledger cannot be read or written, 6 training or a model failed,
+7 a channel did not take a message, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ _COMMANDS = {
     "init": "start", "demo": "start",
     "check": "look", "plan": "look", "run": "look", "status": "look", "why": "look",
     "up": "service",
-    "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
+    "alerts": "alerts", "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
     "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
     "drill": "drills", "completion": "start",
 }
 _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "up", "status", "why"),
-    "People": ("approve", "reject", "pause", "resume", "rollback"),
+    "People": ("approve", "reject", "pause", "resume", "rollback", "alerts"),
     "Data": ("import", "snapshot", "golden"),
     "Keep": ("prune", "backup", "restore", "migrate", "doctor"),
     "Learn": ("demo", "drill", "completion"),

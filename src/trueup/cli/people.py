@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
 from trueup.cli._open import as_json, loop_name, only_loop, open_ledger, show_json
 from trueup.core.decisions import Decision
+from trueup.core.errors import ArgumentError, DataError, NotFound
+from trueup.core.json import dumps, loads
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
 reason_option = click.option("--reason", "-m", required=True, help="Why; it is recorded with the Decision.")
 
 
@@ -27,30 +31,121 @@ def _act(ctx: click.Context, loop_: str | None, json_: bool, act: Callable[[Any,
         _say(act(ledger, only_loop(ledger, loop_)), json_)
 
 
+as_name = click.option("--as", "name", metavar="NAME", help="Who says so. [default: the system's user, unverified]")
+
+
 @click.command("approve")
-@click.argument("candidate")
-@reason_option
+@click.argument("candidate", required=False)
+@click.option("--reason", "-m", help="Why; it is recorded with the Decision.")
+@as_name
+@click.option("--key", type=_FILE, help="The file of your private key: it signs what you say.")
+@click.option("--export", "export_", type=_FILE, help="Write the request to FILE, to be signed on another machine.")
+@click.option("--sign", "sign_", type=_FILE, help="Sign the request in FILE, in place; needs no ledger.")
+@click.option("--apply", "apply_", type=_FILE, help="Apply the approval in FILE, signed elsewhere.")
+@click.option("--new-key", "new_key_", type=_FILE, help="Write a new private key to FILE, and print the public one.")
 @loop_name
 @as_json
 @click.pass_context
-def approve_(ctx: click.Context, candidate: str, reason: str, loop_: str | None, json_: bool) -> None:
-    """Approve the candidate that waits for it; void if it has changed since."""
-    from trueup.release import approve
+def approve_(
+    ctx: click.Context, candidate: str | None, reason: str | None, name: str | None, key: Path | None,
+    export_: Path | None, sign_: Path | None, apply_: Path | None, new_key_: Path | None, loop_: str | None,
+    json_: bool,
+) -> None:
+    """Approve the candidate that waits for it; void if what is asked has changed since."""
+    from trueup.release import approve, carry_in, told_as
 
-    _act(ctx, loop_, json_, lambda ledger, loop: approve(ledger, loop, candidate, reason=reason))
+    if sum(one is not None for one in (export_, sign_, apply_, new_key_)) > 1:
+        raise ArgumentError("expected one of --export, --sign, --apply and --new-key, got several")
+    if new_key_ is not None:
+        _new_key(new_key_, json_)
+    elif sign_ is not None:
+        _sign(sign_, name, reason, key, json_)
+    elif apply_ is not None:
+        data = _read(apply_)
+        _act(ctx, loop_, json_, lambda ledger, loop: carry_in(ledger, loop, data))
+    elif candidate is None:
+        raise ArgumentError("expected the candidate that you approve, got none", cure="trueup status names it")
+    elif export_ is not None:
+        _export(ctx, loop_, candidate, export_, json_)
+    else:
+        said = _needed(reason)
+        _act(ctx, loop_, json_, lambda ledger, loop: approve(
+            ledger, loop, candidate, reason=said, who=told_as(name, key), key=key
+        ))
+
+
+def _needed(reason: str | None) -> str:
+    if not (reason or "").strip():
+        raise ArgumentError("expected a reason, got none", cure='-m "why"')
+    return str(reason)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotFound(f"expected a readable file, got {path}: {error}") from None
+    if not isinstance(found, dict):
+        raise DataError(f"expected a request or an approval in {path}, got another file")
+    return found
+
+
+def _new_key(path: Path, json_: bool) -> None:
+    from trueup.release import new_key
+
+    public = new_key(path)
+    if json_:
+        show_json({"file": str(path), "public": public})
+    else:
+        click.echo(f"wrote {path}: keep it to yourself")
+        click.echo(f'in the loop file: Approval(by=[Approver("your name", "{public}")])')
+
+
+def _export(ctx: click.Context, loop_: str | None, candidate: str, path: Path, json_: bool) -> None:
+    from trueup.release import carry_out
+
+    with open_ledger(ctx) as ledger:
+        data = carry_out(ledger, only_loop(ledger, loop_), candidate)
+    path.write_text(dumps(data) + "\n", encoding="utf-8")
+    if json_:
+        show_json(data)
+    else:
+        click.echo(f"wrote {path}; where your key is: trueup approve --sign {path} --as NAME --key FILE -m WHY")
+
+
+def _sign(path: Path, name: str | None, reason: str | None, key: Path | None, json_: bool) -> None:
+    from trueup.core.clock import SystemClock, to_us
+    from trueup.release import sign_away
+
+    if name is None or key is None:
+        raise ArgumentError("expected who signs, with which key, got not both", cure="--as NAME --key FILE")
+    data = _read(path)
+    made = sign_away(data, who=name, reason=_needed(reason), key=key, now=to_us(SystemClock().now()))
+    path.write_text(dumps(made) + "\n", encoding="utf-8")
+    if json_:
+        show_json(made)
+        return
+    for what, found in data["request"].get("of", {}).items():
+        click.echo(f"  {what} {found}")
+    click.echo(f"{path} is signed by {name}; where the ledger is: trueup approve --apply {path}")
 
 
 @click.command("reject")
 @click.argument("candidate")
 @reason_option
+@as_name
 @loop_name
 @as_json
 @click.pass_context
-def reject_(ctx: click.Context, candidate: str, reason: str, loop_: str | None, json_: bool) -> None:
-    """End the release of a candidate, or drop it while it waits."""
-    from trueup.release import reject
+def reject_(
+    ctx: click.Context, candidate: str, reason: str, name: str | None, loop_: str | None, json_: bool
+) -> None:
+    """End the release of a candidate, or drop it while it waits: one rejection ends it."""
+    from trueup.release import reject, told_as
 
-    _act(ctx, loop_, json_, lambda ledger, loop: reject(ledger, loop, candidate, reason=reason))
+    _act(ctx, loop_, json_, lambda ledger, loop: reject(
+        ledger, loop, candidate, reason=reason, who=told_as(name, None)
+    ))
 
 
 @click.command("pause")

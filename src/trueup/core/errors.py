@@ -20,7 +20,8 @@
     ├── TrainingError              a trainer failed (exit 6)
     │   ├── TrainingRetryable      worth another try
     │   └── CapabilityMissing      the trainer cannot do what the job asks
-    └── ModelError                 a model file that cannot or must not be loaded (exit 6)
+    ├── ModelError                 a model file that cannot or must not be loaded (exit 6)
+    └── DeliveryError              a channel did not take a message (exit 7)
 
 `Held` is none of them: work that was asked to stop at a safe place, and goes on later.
 """
@@ -206,3 +207,10 @@ class ModelError(TrueupError):
 
     code = "T500"
     exit_code = 6
+
+
+class DeliveryError(TrueupError):
+    """A channel did not take a message."""
+
+    code = "T600"
+    exit_code = 7

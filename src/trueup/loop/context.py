@@ -124,7 +124,7 @@ def _loaded(folder: Path) -> Predictor:
 
 def know_kinds() -> None:
     """Register the kinds of every room that a definition, or a piece of evidence, may name."""
-    for room in ("models", "curate", "data", "train", "evaluate", "monitor", "triggers", "release", "loop"):
+    for room in ("alerts", "models", "curate", "data", "train", "evaluate", "monitor", "triggers", "release", "loop"):
         import_module(f"trueup.{room}")
 
 

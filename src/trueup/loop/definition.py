@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from trueup.alerts import AlertFile, AlertLog, Channel
 from trueup.core import values
 from trueup.core.errors import DefinitionError
 from trueup.core.money import Spend
@@ -50,7 +51,7 @@ class Loop:
     take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
     release runs. `mode`: observe reads and reports what it would do, and writes nothing but its
     reports; propose asks people, as `proposal` says, before each release; act asks only where a stage
-    does. `seed` fixes every draw.
+    does. `alerts` are the channels that tell people what needs them. `seed` fixes every draw.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Loop:
     when_busy: Literal["replace", "wait"] = "replace"
     mode: Literal["observe", "propose", "act"] = "act"
     proposal: Approval = Approval()
+    alerts: Sequence[Channel] = (AlertFile(), AlertLog())
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -97,7 +99,7 @@ class Loop:
                 raise DefinitionError(f"expected a {name}, got {getattr(self, name)!r:.200} in {name}")
         if getattr(type(self.recipe), "__kind__", "") != "recipe":
             raise DefinitionError(f"expected a Recipe, got {self.recipe!r:.200} in recipe")
-        lists: dict[str, Any] = {"outcomes": Outcome, "when": Trigger, "unless": Trigger, "release": Stage}
+        lists: dict[str, Any] = {"outcomes": Outcome, "when": Trigger, "unless": Trigger, "release": Stage, "alerts": Channel}
         if self.gates:
             from trueup.evaluate import Gate
 

@@ -32,7 +32,7 @@ class LedgerFacts:
         self.loop = loop.name
         self.now = from_us(now)
         self.last_trained = None if state.trained is None else from_us(state.trained)
-        detectors = sum(hasattr(part, "detector") for part in loop.when)
+        detectors = sum(hasattr(part, "detector") and getattr(part, "rated", True) for part in loop.when)
         self.false_alarms_per_year = loop.false_alarms_per_year / max(1, detectors)
         self._ledger, self._state, self._cut, self._target = ledger, state, cut, loop.label
         self._blind = state.champion is None and loop.mode != "observe"

@@ -13,7 +13,7 @@ from trueup.core.events import KINDS
 from trueup.core.values import from_json
 from trueup.loop.context import moment
 from trueup.loop.observe import last_report
-from trueup.release import LoopState, read, waiting, waiting_words
+from trueup.release import LoopState, read, standing, waiting, waiting_words
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -33,6 +33,7 @@ class Status:
     decisions: tuple[Decision, ...]
     mode: str = "act"
     report: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -40,7 +41,7 @@ class Status:
             "stage": self.stage, "waits_for": self.waits_for,
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
-            "report": self.report,
+            "report": self.report, "request": self.request,
         }
 
 
@@ -48,7 +49,7 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
     """The present state of a loop, its last decisions, newest first, and its counts of events."""
     generation, state = read(ledger, loop)
     definition = _definition(ledger, loop)
-    stage = waits = None
+    stage = waits = request = None
     if state.release is not None:
         began = ledger.get(loop, "loop", state.release.loop)
         stages = began["json"]["release"] if began else []
@@ -58,6 +59,7 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
     asked = waiting(state)
     if asked is not None:
         waits = waiting_words(*asked, to_us(ledger.clock.now())).removeprefix("waits for ")
+        request = _request(*asked, to_us(ledger.clock.now()))
     report = last_report(ledger, loop, state)
     return Status(
         loop=loop, generation=generation, state=state, stage=stage, waits_for=waits,
@@ -65,7 +67,19 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         events={kind: ledger.count(loop, kind) for kind in KINDS},
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)),
         mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
+        request=request,
     )
+
+
+def _request(asked: dict[str, Any], said: dict[str, Any] | None, now: int) -> dict[str, Any]:
+    """What waits for people: whom, since when, until when, who has said yes, and the command."""
+    given = standing(asked, said, now)
+    return {
+        "candidate": asked["candidate"], "by": asked["by"], "needs": asked.get("needs", 1),
+        "since": asked.get("since"), "until": asked.get("until"), "digest": asked.get("digest"),
+        "given": [{"who": one["who"], "at": one["at"], "reason": one["reason"]} for one in given],
+        "command": f'trueup approve {asked["candidate"]} -m "why"',
+    }
 
 
 def _definition(ledger: Ledger, loop: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from trueup.core.errors import UserError
 from trueup.core.json import dumps
 from trueup.core.references import Ref
 from trueup.loop.context import know_kinds, moment
-from trueup.release import LoopState, changed, recompute
+from trueup.release import LoopState, changed, recompute, signed
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -157,8 +157,24 @@ def _details(decision: Decision) -> list[str]:
     for key in ("snapshot", "cycle", "superseded"):
         if evidence.get(key):
             lines.append(f"  {key} {evidence[key]}")
+    lines += _approved(evidence.get("request"), evidence.get("approval"))
     for attempt in evidence.get("attempts", ()):
         lines.append(f"  attempt: {dumps(attempt)}")
+    return lines
+
+
+def _approved(asked: dict[str, Any] | None, said: dict[str, Any] | None) -> list[str]:
+    """Who was asked what, by its digest, and who said yes."""
+    lines = []
+    if asked:
+        lines.append(f"  asked of {asked['by']} on {moment(asked['since'])}, digest {asked['digest']}")
+        lines += [f"    {name} {found}" for name, found in asked["of"].items() if found is not None]
+    for one in (said or {}).get("given") or ([said] if said else []):
+        proof = "nobody has verified who that is"
+        if one.get("signature"):
+            proof = f"signed by {one['key']}, {'as this ledger confirms' if signed(one) else 'BUT THE SIGNATURE IS NOT ITS'}"
+        until = f", counts until {moment(one['until'])}" if one.get("until") else ""
+        lines.append(f"  yes by {one['who']} on {moment(one['at'])}{until}: {one['reason']} ({proof}; digest {one.get('digest')})")
     return lines
 
 

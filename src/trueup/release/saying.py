@@ -88,6 +88,11 @@ def _allow(asked: Mapping[str, Any], spoken: Mapping[str, Any]) -> None:
         raise Refused(f"expected a signature by the key of {name}, got one that it did not make, or of other words")
 
 
+def signed(spoken: Mapping[str, Any]) -> bool:
+    """Whether the signature of a recorded approval is that of the key that it names."""
+    return bool(spoken.get("key")) and verify(spoken["key"], statement(spoken), spoken["signature"])
+
+
 def told_as(name: str | None, key: Path | None) -> str | None:
     """The identity of who says that they are `name`: unverified until a key has signed."""
     return name if name is None or key is not None else f"{name}{UNVERIFIED}"

@@ -6,5 +6,6 @@ from trueup.triggers.drift import Drift
 from trueup.triggers.falls import Falls
 from trueup.triggers.manual import Manual
 from trueup.triggers.schedule import Cron
+from trueup.triggers.told import Alert, Feedback
 
-__all__ = ["Cron", "Drift", "Falls", "Manual", "NewData", "NothingNew", "Rows"]
+__all__ = ["Alert", "Cron", "Drift", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows"]
