@@ -10,7 +10,15 @@ from pathlib import Path
 
 import click
 
-from trueup.cli._open import as_json, loop_file, loop_name, only_loop, open_ledger, open_loop, show_json
+from trueup.cli._open import (
+    as_json,
+    loop_file,
+    loop_name,
+    only_loop,
+    open_ledger,
+    open_loop,
+    show_json,
+)
 from trueup.core.errors import ArgumentError
 
 _SPAN = re.compile(r"(\d+)([mhdw])")
