@@ -18,7 +18,7 @@ from trueup.core.errors import DefinitionError, Refused
 from trueup.core.events import Event, outcome
 from trueup.core.json import dumps
 from trueup.evaluate import Accuracy
-from trueup.loop import Loop, run, status, why
+from trueup.loop import Context, Loop, finish, run, status, tick, why
 from trueup.loop.status import lines
 from trueup.models import ConstantModel
 from trueup.release import (
@@ -136,6 +136,10 @@ def test_tru_12_observe_changes_no_row_but_its_reports(make: Make, ledger: Ledge
         assert run(observed, ledger) == [], "not due: no second report"
         assert only_reports_came(was, tables(ledger.home)) == due
         assert run(observed, ledger, now=True) == []
+        was = tables(ledger.home)
+        assert tick(Context(observed, ledger), now=True) == []
+        assert finish(Context(observed, ledger)) is None
+        assert only_reports_came(was, tables(ledger.home)) <= 1
         was = tables(ledger.home)
         observed.plan(ledger)
         status(ledger, "toys")

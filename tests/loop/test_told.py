@@ -40,7 +40,7 @@ Make = Callable[..., Loop]
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger.open(tmp_path / "home", clock=ManualClock(START)) as made:
-        made.append(toy_history("toys", toy_rows(200), START))
+        made.append(toy_history("toys", toy_rows(400), START))
         yield made
 
 
@@ -131,6 +131,7 @@ def test_trg_07_counts_take_no_share_of_the_false_alarms(make: Make, ledger: Led
 def test_mon_01_a_training_that_fails_is_told_by_the_run_itself(make: Make, ledger: Ledger) -> None:
     failing = make(when=[Alert("go", within=2 * DAY)], trainer=Command([sys.executable, "-c", "raise SystemExit('no room')"]))
     run(failing, ledger)
+    later(ledger, timedelta(hours=1))
     with connect("toys", ledger.home, clock=ledger.clock) as client:
         client.signal("go")
     later(ledger)

@@ -140,3 +140,27 @@ def test_a_training_that_dies_is_tried_again_and_its_wait_survives_a_kill(place:
     two.until("NOTE start")
     assert two.stop() == 0
     assert place.kinds() == TRAINED
+
+
+def test_mon_01_a_training_that_dies_in_the_service_is_told_once(place: Place, start: Start) -> None:
+    """Its alert stands in the home's file, with the command that helps, however often it starts."""
+    place.go()
+    (place.folder / "models").mkdir()
+    (place.folder / "models" / "1").write_text("no folder, so no model")
+    for _ in range(3):
+        assert start("--once").end() == 0
+    told = [json.loads(line) for line in (place.home / "alerts.jsonl").read_text().splitlines()]
+    assert [(one["kind"], one["severity"]) for one in told] == [("failed", "error")]
+    assert told[0]["command"].startswith("trueup why ")
+
+
+def test_tru_12_a_service_that_observes_decides_nothing(place: Place, start: Start, trueup: Any) -> None:
+    path = place.write()
+    path.write_text(path.read_text().replace("look=Cron", 'mode="observe", look=Cron'))
+    place.go()
+    assert start("--once").end() == 0
+    assert place.kinds() == []
+    assert place.begun() == 0
+    shown = trueup("status").stdout
+    assert "it only observes" in shown
+    assert "train command on 120 labelled rows" in shown

@@ -61,6 +61,8 @@ def alert(ledger: Ledger, loop: str, channels: Sequence[Channel]) -> list[Delive
 
 def tell(ledger: Ledger, one: Alert) -> bool:
     """Raise an alert that no row of the ledger says; False where one of its key was raised before."""
+    if ledger.get(one.loop, "alert", one.key) is not None:
+        return False
     body = one.to_json()
     body["happened"] = body.pop("at")  # a record's own `at` is when it was written
     return ledger.put(one.loop, "alert", one.key, {**body, "muted": muted(ledger, one)})

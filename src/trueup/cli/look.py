@@ -126,9 +126,9 @@ def run_(
     since: datetime | None, until: datetime | None, json_: bool,
 ) -> None:
     """One look: finish what was begun, move the release on, train if there is a reason to."""
-    from trueup.alerts import alert
-    from trueup.loop import request, run
+    from trueup.loop import Context, request, run
     from trueup.release import whoami
+    from trueup.service import project
     from trueup.store.locks import holder
 
     if dry:
@@ -157,7 +157,7 @@ def run_(
         told = not made or any(decision.kind == "start" for decision in made)
         plan = loop.plan(ledger) if told else None
         seen = ledger.records(loop.name, "report", newest=True, limit=1) if loop.mode == "observe" else []
-        alert(ledger, loop.name, loop.alerts)
+        project(Context(loop, ledger, base=base))
     if json_:
         show_json(seen or [asdict(decision) for decision in made])
         return

@@ -36,7 +36,7 @@ def finish(context: Context, drive: Drive = follow) -> Decision | None:
     """
     _, state = read(context.ledger, context.loop.name)
     cycle = state.cycle
-    if cycle is None or state.paused is not None:
+    if cycle is None or state.paused is not None or context.loop.mode == "observe":
         return None
     began = understood(cycle)
     try:

@@ -18,6 +18,7 @@ from trueup.loop.plan import plan
 from trueup.release import LoopState, read
 
 if TYPE_CHECKING:
+    from trueup.loop.definition import Loop
     from trueup.loop.plan import Plan
     from trueup.store import Ledger
 
@@ -51,6 +52,12 @@ def last_report(ledger: Ledger, loop: str, state: LoopState) -> dict[str, Any] |
     """The last report, where the loop has done nothing since: what `status` shows of a loop that observes."""
     found = ledger.records(loop, KIND, newest=True, limit=1)
     return found[0] if found and found[0]["now"] > (state.looked or 0) else None
+
+
+def last_look(loop: Loop, ledger: Ledger, state: LoopState) -> int | None:
+    """When this loop looked last: a look that only observed is a report."""
+    report = last_report(ledger, loop.name, state) if loop.mode == "observe" else None
+    return state.looked if report is None else int(report["now"])
 
 
 def would(context: Context, seen: Plan, state: LoopState) -> list[str]:

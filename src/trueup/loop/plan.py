@@ -67,7 +67,10 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
     state = _supposed(loop, state)
     cut, at = ledger.cut(), to_us(now)
     facts = LedgerFacts(loop, ledger, state, cut=cut, now=at)
-    looked = _looked(loop, ledger, state)
+    from trueup.loop.observe import last_look
+
+    last = last_look(loop, ledger, state)
+    looked = None if last is None else from_us(last)
     costs = ledger.records(loop.name, "cost", limit=1, newest=True)
     money = f"{costs[0]['amount']:.2f} {costs[0]['currency']}" if costs and costs[0]["currency"] else None
     forecast = _forecast(loop, ledger, state, cut, at)
@@ -87,14 +90,6 @@ def _supposed(loop: Loop, state: LoopState) -> LoopState:
     if loop.mode != "observe" or state.champion is not None or loop.champion is None:
         return state
     return replace(state, champion=SUPPOSED)
-
-
-def _looked(loop: Loop, ledger: Ledger, state: LoopState) -> datetime | None:
-    from trueup.loop.observe import last_report
-
-    report = last_report(ledger, loop.name, state) if loop.mode == "observe" else None
-    at = report["now"] if report else state.looked
-    return None if at is None else from_us(at)
 
 
 def _days_left(state: LoopState, forecast: dict[str, Any] | None) -> float | None:

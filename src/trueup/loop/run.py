@@ -16,7 +16,7 @@ from trueup.loop.context import Context, Progress
 from trueup.loop.cycle import finish
 from trueup.loop.lineage import stored
 from trueup.loop.look import look
-from trueup.loop.observe import last_report, observe
+from trueup.loop.observe import last_look, observe
 from trueup.registry import register
 from trueup.release import advance, decide, read
 
@@ -44,9 +44,7 @@ def run(
     with lock(ledger.home, f"run-{loop.name}"):
         context = Context(loop, ledger, base=base, progress=progress)
         if loop.mode == "observe":
-            if now or look_due(loop, ledger):
-                observe(context)
-            return []
+            return tick(context, now=now)
         context.pin()
         made: list[Decision | None] = [again(install, context), again(finish, context)]
         made.extend(_advance(context))
@@ -60,6 +58,10 @@ def run(
 
 def tick(context: Context, *, now: bool = False) -> list[Decision]:
     """`run` without its cycles, for whoever holds the loop's lock and performs them beside it."""
+    if context.loop.mode == "observe":
+        if now or look_due(context.loop, context.ledger):
+            observe(context)
+        return []
     context.pin()
     made: list[Decision | None] = [again(install, context)]
     made.extend(_advance(context))
@@ -84,9 +86,7 @@ def look_due(loop: Loop, ledger: Ledger) -> bool:
     _, state = read(ledger, loop.name)
     if state.paused is not None:
         return False
-    looked = state.looked
-    if loop.mode == "observe" and (report := last_report(ledger, loop.name, state)) is not None:
-        looked = report["now"]
+    looked = last_look(loop, ledger, state)
     if looked is None:
         return True
     return loop.look.due(from_us(looked), ledger.clock.now()) is not None

@@ -11,16 +11,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueup.alerts import Alert, tell
 from trueup.core.clock import from_us, to_us
 from trueup.core.errors import Busy, Held, Refused, TrueupError
+from trueup.core.json import sha256
 from trueup.loop import Context, Loop, again, finish, tick
 from trueup.loop.facts import LedgerFacts
+from trueup.loop.observe import last_look
 from trueup.loop.pipeline import Drive, follow
 from trueup.release import LoopState, read
 from trueup.service.board import Board, now
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 FIRST, LAST = 5.0, 300.0  # seconds before the first and the last of the growing retries
+DAY_US = 86_400_000_000
 SHARE = 20.0              # a tick that events alone cause comes after so many times the last one's seconds
 
 
@@ -70,6 +75,8 @@ class Keeper(threading.Thread):
         """Go on under this definition: what was begun ends under its own."""
         self.loop = loop
         self._planned = -float("inf")
+        if loop.mode == "observe":
+            self._hold.set()
         self._wake.set()
 
     def context(self) -> Context:
@@ -199,21 +206,21 @@ class Keeper(threading.Thread):
             self._asked = False
         _, state = read(ledger, name)
         self._releasing = state.release is not None
-        self._next = None if state.paused is not None or state.cycle is not None else self._look_after(state)
+        begun = state.cycle is not None and self.loop.mode != "observe"  # which leaves it as it stands
+        self._next = None if state.paused is not None or begun else self._look_after(state)
         self._board.note(
             name, next_look=None if self._next is None else self._next.isoformat(), digest=context.digest[:12],
         )
         if self._cycle is None:
             self._board.doing(name, None)
-            if state.cycle is not None and state.paused is None and not self._over.is_set():
+            if begun and state.paused is None and not self._over.is_set():
                 self._begin(context, state)
         if made or (self._dirty_plan() and not self._over.is_set()):
             self._plan(context)
 
     def _look_after(self, state: LoopState) -> datetime:
-        if state.looked is None:
-            return self._ledger.clock.now()
-        return self.loop.look.next(from_us(state.looked))
+        looked = last_look(self.loop, self._ledger, state)
+        return self._ledger.clock.now() if looked is None else self.loop.look.next(from_us(looked))
 
     def _training_asked(self, context: Context) -> bool:
         """Whether a person has asked for a training since the last look."""
@@ -269,6 +276,10 @@ class Keeper(threading.Thread):
         self._until, self.failure = time.monotonic() + seconds, error
         if self._wait.new(words):
             self._log.say(self.loop.name, f"{what} failed, and is tried again: {words}", "error", cure=cure)
+            with suppress(Exception):  # the ledger itself may be what fails
+                at = to_us(self._ledger.clock.now())
+                key = f"failed/service/{sha256(words)[:16]}/{at // DAY_US}"
+                tell(self._ledger, Alert(key, self.loop.name, "failed", "error", f"{what} failed: {words}", at, "trueup status"))
         self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": self._wait.tries})
 
     # -- what a look would do ----------------------------------------------------------------------

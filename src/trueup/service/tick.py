@@ -34,7 +34,7 @@ class Projection:
         resolve(self.function)(context)
 
 
-PROJECTIONS: list[Projection] = []
+PROJECTIONS: list[Projection] = [Projection("alerts", "trueup.loop.telling:tell_people")]
 """All of them, in the order in which `run` calls them."""
 
 
