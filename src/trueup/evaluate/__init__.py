@@ -7,6 +7,7 @@ from trueup.evaluate.items import Items, Remembered, gate_seed
 from trueup.evaluate.metrics import AUC, F1Macro, F1Micro, F1PerLabel, LogLoss, f1_by_label
 from trueup.evaluate.no_worse import NoWorse
 from trueup.evaluate.report import Report, report
+from trueup.evaluate.rouge import Rouge1, Rouge2, RougeL
 from trueup.evaluate.scorers import F1, Accuracy, Custom, Exact
 from trueup.evaluate.summary import Summary, summarise
 
@@ -28,6 +29,9 @@ __all__ = [
     "NoWorse",
     "Remembered",
     "Report",
+    "Rouge1",
+    "Rouge2",
+    "RougeL",
     "SliceScore",
     "Summary",
     "evaluate",

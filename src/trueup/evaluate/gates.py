@@ -28,10 +28,11 @@ from trueup.core.values import value
 from trueup.evaluate.items import Items, Named, ask
 from trueup.evaluate.labels import label_set
 from trueup.evaluate.metrics import AUC, F1Macro, F1Micro, F1PerLabel, LogLoss
+from trueup.evaluate.rouge import Rouge1, Rouge2, RougeL
 from trueup.evaluate.scorers import F1, Accuracy, Exact
 from trueup.evaluate.summary import Summary, jackknife, reasons, summarise
 
-OWN = (Accuracy, F1, Exact, F1Micro, F1Macro, F1PerLabel, AUC, LogLoss)
+OWN = (Accuracy, F1, Exact, Rouge1, Rouge2, RougeL, F1Micro, F1Macro, F1PerLabel, AUC, LogLoss)
 
 
 @runtime_checkable
