@@ -94,7 +94,8 @@ def test_gates_take_rouge() -> None:
         return lambda inputs: [Prediction(row[who]) for row in inputs]
 
     floor = AtLeast(RougeL(), 0.30, on=Named()).judge(answers("new"), None, items, seed=0)
-    assert floor.passed and "ROUGE-L on core: 0.923" in floor.reason
+    assert floor.passed
+    assert "ROUGE-L on core: 0.923" in floor.reason
     assert not AtLeast(RougeL(), 0.95, on=Named()).judge(answers("new"), None, items, seed=0).passed
     assert AtLeast(RougeL(), 0.30, on=Named()).check(items) == []
     assert NoWorse(RougeL(), by=0.10, on=Named()).judge(answers("new"), answers("champ"), items, seed=0).passed

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from trueup.core.errors import MissingDependency
@@ -102,7 +103,7 @@ def _shared_words(given: Words, truth: Words) -> int:
 
 
 def _shared_pairs(given: Words, truth: Words) -> int:
-    return _both(zip(given, given[1:], strict=False), zip(truth, truth[1:], strict=False))
+    return _both(pairwise(given), pairwise(truth))
 
 
 def _both(given: Iterable[Any], truth: Iterable[Any]) -> int:
