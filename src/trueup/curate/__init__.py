@@ -4,6 +4,7 @@
 from trueup.curate.cap import CapPerUnit
 from trueup.curate.clean import Clean, clean_text
 from trueup.curate.dedup import Deduplicate
+from trueup.curate.distill import Distill
 from trueup.curate.golden import GoldenIndex, exclude_golden
 from trueup.curate.rows import ROWS, check_rows
 from trueup.curate.schema import Schema
@@ -14,6 +15,7 @@ __all__ = [
     "CapPerUnit",
     "Clean",
     "Deduplicate",
+    "Distill",
     "GoldenIndex",
     "Schema",
     "Step",

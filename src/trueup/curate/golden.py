@@ -147,7 +147,7 @@ def exclude_golden(
     for batch in rows.select(["input", "target"]).to_batches(max_chunksize=65_536):
         given, wanted = batch["input"].to_pylist(), batch["target"].to_pylist()
         for text, target in zip(given, wanted, strict=True):
-            reason = index.find(text, target)
+            reason = index.find(text, "null" if target is None else target)
             if reason is not None:
                 keep[place] = False
                 reasons[reason] += 1

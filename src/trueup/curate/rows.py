@@ -23,7 +23,7 @@ ROWS = pa.schema(
         ("known", pa.int64()),  # when its label became known
         ("unit", pa.string()),
         ("input", pa.string()),  # canonical JSON
-        ("target", pa.string()),  # canonical JSON
+        ("target", pa.string()),  # canonical JSON; null only before a step that writes it
         ("weight", pa.float64()),
         ("arm", pa.string()),
         ("candidate", pa.string()),
@@ -37,8 +37,11 @@ _SPACES = r"(?:\\[nrt]|[\s\p{Z}])+"
 _ODD_SPACE = r'\\[nrt]|[\s\p{Z}]{2}|[\t\n\f\r]|[^ -~\P{Z}]|" | "'
 
 
-def check_rows(rows: Any, step: str) -> pa.Table:
-    """The table with exactly the columns of `ROWS`, in order; raises DataError naming the step."""
+def check_rows(rows: Any, step: str, *, unlabelled: bool = False) -> pa.Table:
+    """The table with exactly the columns of `ROWS`, in order; raises DataError naming the step.
+
+    With `unlabelled` the target may be null: a later step of the recipe writes it.
+    """
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     if not isinstance(rows, pa.Table):
@@ -54,7 +57,7 @@ def check_rows(rows: Any, step: str) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"expected the types of training rows from the step {step}: {error}") from None
     for name in ("row_id", "ts", "input", "target", "weight"):
-        if rows[name].null_count:
+        if rows[name].null_count and not (unlabelled and name == "target"):
             raise DataError(
                 f"expected no null in {name} after the step {step}, got {rows[name].null_count}"
             )

@@ -62,7 +62,9 @@ class Schema:
         keep = np.ones(rows.num_rows, dtype=bool)
         pairs = zip(rows["input"].to_pylist(), rows["target"].to_pylist(), strict=True)
         for place, (given, target) in enumerate(pairs):
-            reason = self._input(given) or _check("target", _parsed(target), self.target)
+            reason = self._input(given)
+            if not reason and target is not None:  # None: a teacher will write it later
+                reason = _check("target", _parsed(target), self.target)
             if reason:
                 reasons[reason] += 1
                 keep[place] = False

@@ -63,8 +63,10 @@ def own_version(step: Any, *modules: str) -> str:
     return digest([kind_of(step), module_digest(type(step).__module__, *modules)])
 
 
-def run_step(step: Any, rows: pa.Table, seed: int) -> Curated:
+def run_step(step: Any, rows: pa.Table, seed: int, *, unlabelled: bool = False) -> Curated:
     """Apply one step and check what it gives back; raises DataError naming the step.
+
+    With `unlabelled` targets may be null before it and after it.
 
     A function is called with the whole table, or with one batch after another where its parameter
     is annotated as a RecordBatch.
@@ -74,17 +76,17 @@ def run_step(step: Any, rows: pa.Table, seed: int) -> Curated:
         curated = step.curate(rows, seed)
         if not isinstance(curated, Curated):
             raise DataError(f"expected Curated from the step {name}, got {type(curated).__name__}")
-        kept = check_rows(curated.rows, name)
+        kept = check_rows(curated.rows, name, unlabelled=unlabelled)
         dropped = dict(curated.dropped)
         silent = rows.num_rows - kept.num_rows - sum(dropped.values())
         if silent > 0:
             dropped["no reason given"] = silent
         return Curated(kept, dropped, curated.facts)
     if _by_batch(step):
-        parts = [check_rows(step(batch), name) for batch in rows.to_batches() if batch.num_rows]
+        parts = [check_rows(step(batch), name, unlabelled=unlabelled) for batch in rows.to_batches() if batch.num_rows]
         kept = pa.concat_tables(parts) if parts else ROWS.empty_table()
     else:
-        kept = check_rows(step(rows), name)
+        kept = check_rows(step(rows), name, unlabelled=unlabelled)
     gone = rows.num_rows - kept.num_rows
     facts = {"added": -gone} if gone < 0 else {}
     return Curated(kept, {"dropped": gone} if gone > 0 else {}, facts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 from trueup.core.clock import from_us
 from trueup.core.errors import DataError
 from trueup.core.protocols import Curated
-from trueup.curate import ROWS, GoldenIndex, exclude_golden, run_step
+from trueup.curate import ROWS, Distill, GoldenIndex, exclude_golden, run_step
 from trueup.curate.rows import normal, take
 from trueup.curate.steps import step_name
 from trueup.data.draw import draw
@@ -31,6 +32,7 @@ from trueup.data.labelled import labelled
 from trueup.data.manifest import manifest_of, window_start, write
 from trueup.data.recipe import Recipe
 from trueup.data.snapshot import Snapshot
+from trueup.data.taught import distil, distiller
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -100,6 +102,7 @@ class _Work:
         progress: Callable[[str, int], None] | None,
     ) -> None:
         self.recipe, self.seed, self.progress = recipe, seed, progress
+        self.teacher = distiller(recipe)
         self.steps: list[FunnelStep] = []
         self.golden = [s.name for s in sets]
         self.index = GoldenIndex({s.name: s.inputs for s in sets}, {s.name: s.targets for s in sets})
@@ -110,8 +113,10 @@ class _Work:
         """All the steps; raises _Refusal."""
         recipe = self.recipe
         rows, dropped = labelled(
-            ledger, loop, target, cut=cut, now_us=now_us, arms=recipe.arms, cohort=recipe.cohort
+            ledger, loop, target, cut=cut, now_us=now_us, arms=recipe.arms, cohort=recipe.cohort,
+            unlabelled=self.teacher is not None,
         )
+        self.teach = partial(distil, ledger, loop, now_us=now_us)
         self._note("labelled", rows.num_rows + sum(dropped.values()), rows, dropped)
         new, old = self._window(rows, now_us)
         new = self._curate(new, "new")
@@ -144,9 +149,15 @@ class _Work:
         return new, old
 
     def _curate(self, rows: pa.Table, part: str) -> pa.Table:
+        unlabelled = self.teacher is not None
         for step in self.recipe.curate:
+            if isinstance(step, Distill):  # no golden item goes to a teacher
+                rows, unlabelled = self._exclude(rows, part), False
             try:
-                done = run_step(step, rows, self.seed)
+                if isinstance(step, Distill):
+                    done = self.teach(step, rows)
+                else:
+                    done = run_step(step, rows, self.seed, unlabelled=unlabelled)
             except DataError as error:
                 which = "" if part == "new" else f" (rows for {part})"
                 raise _Refusal(f"{step_name(step)} refused{which}: {error.message}") from error

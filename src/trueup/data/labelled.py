@@ -26,19 +26,25 @@ def labelled(
     now_us: int,
     arms: Sequence[str] = ("champion", "challenger"),
     cohort: str = "month",
+    unlabelled: bool = False,
 ) -> tuple[pa.Table, dict[str, int]]:
     """The training rows that were known at `now_us`, by (ts, row id), and the others by reason.
 
     Left out: requests that failed, whose user said never to train on them, whose label is not
-    known yet, or whose arm is not one of `arms` (a row that no experiment drew always stays).
+    known yet, or whose arm is not one of `arms` (a row that no experiment drew always stays). With
+    `unlabelled` a request without a label stays, its target null, known since it was logged.
     """
     found = ledger.interactions(loop, outcomes=[target], cut=cut)
     known, label = found[f"{target}_known"], found[target]
+    missing = pc.or_(pc.is_null(known), pc.is_null(label))
+    if unlabelled:
+        known = pc.if_else(missing, found["received"], known)
+        missing = pc.is_null(known)
     tests = [
         ("never train on this", pc.invert(pc.fill_null(found["keep"].cast(pa.bool_()), True))),
         ("failed", pc.is_valid(found["error"])),
         ("no input", pc.is_null(found["input"])),
-        ("label not known yet", pc.or_(pc.is_null(known), pc.is_null(label))),
+        ("label not known yet", missing),
         ("after now", pc.fill_null(pc.or_(pc.greater(known, now_us), pc.greater(found["ts"], now_us)), False)),
         ("of another arm", pc.and_(
             pc.is_valid(found["arm"]), pc.invert(pc.is_in(found["arm"], pa.array(arms, pa.string())))
@@ -51,7 +57,8 @@ def labelled(
         if hit.any():
             dropped[reason] = int(np.count_nonzero(hit))
             keep &= ~hit
-    rows = found.filter(pa.array(keep))
+    place = found.schema.get_field_index(f"{target}_known")
+    rows = found.set_column(place, f"{target}_known", known).filter(pa.array(keep))
     return _training_rows(rows, target, cohort), dropped
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _MICROSECOND = timedelta(microseconds=1)
-_CODE = tuple(f"trueup.data.{name}" for name in ("build", "draw", "labelled", "manifest"))
+_CODE = tuple(f"trueup.data.{name}" for name in ("build", "draw", "labelled", "manifest", "taught"))
 
 
 def manifest_of(

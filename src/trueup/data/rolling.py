@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.json import loads
 from trueup.core.values import value
+from trueup.curate import Distill
 from trueup.data.draw import draw
 from trueup.data.golden import GoldenItems, golden_items
 from trueup.data.labelled import labelled
+from trueup.data.taught import distil
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -24,16 +26,18 @@ MICROSECOND = timedelta(microseconds=1)
 
 @value("golden.rolling")
 class RollingSet:
-    """Up to `rows` of the rows whose label became known within `last`, drawn with a seed.
+    """Up to `rows` of the rows whose label became known within `last`, drawn with a seed: "yesterday's news".
 
     `name` is what gates and Decisions call it; `slices` are fields of the input by which results are
     split. Give its items to `build` as well: rows that judge a candidate are not learned in that cycle.
+    With a `teacher` rows without a label are drawn too, and it writes what is wanted of them.
     """
 
     name: str
     last: timedelta = timedelta(days=1)
     rows: int = 500
     slices: tuple[str, ...] = ()
+    teacher: Distill | None = None
 
     def __post_init__(self) -> None:
         if self.last <= timedelta(0):
@@ -45,7 +49,9 @@ class RollingSet:
         self, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int, seed: int = 0
     ) -> GoldenItems:
         """The items at a cut: a pure function of it, `now_us` and the seed; DataError for none."""
-        rows, _ = labelled(ledger, loop, target, cut=cut, now_us=now_us)
+        rows, _ = labelled(
+            ledger, loop, target, cut=cut, now_us=now_us, unlabelled=self.teacher is not None
+        )
         recent = rows.filter(pc.greater(rows["known"], now_us - self.last // MICROSECOND))
         if not recent.num_rows:
             raise DataError(
@@ -53,6 +59,8 @@ class RollingSet:
                 cure="wait for labels, or let the rolling set reach further back",
             )
         drawn = draw(recent, self.rows, seed, f"rolling {self.name}")
+        if self.teacher is not None:
+            drawn = distil(ledger, loop, self.teacher, drawn, now_us=now_us).rows
         raw = [
             {"id": ident, "input": loads(given), "target": loads(wanted)}
             for ident, given, wanted in zip(

@@ -36,6 +36,7 @@ class LedgerFacts:
         self.false_alarms_per_year = loop.false_alarms_per_year / max(1, detectors)
         self._ledger, self._state, self._cut, self._target = ledger, state, cut, loop.label
         self._blind = state.champion is None and loop.mode != "observe"
+        self._taught = any(hasattr(step, "teach") for step in loop.recipe.curate)
 
     def _query(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         known = {"loop": self.loop, "now": to_us(self.now), **parameters}
@@ -51,7 +52,11 @@ class LedgerFacts:
 
     def rows(self, *, new: bool = False) -> int:
         after = self._state.trained_cut if new else None
-        found = self._query("fit_rows", target=self._target.name, after=-1 if after is None else after)
+        after = -1 if after is None else after
+        if self._taught:
+            found = self._query("logged_rows", after=after)
+        else:
+            found = self._query("fit_rows", target=self._target.name, after=after)
         return int(found[0]["n"])
 
     def outcomes(

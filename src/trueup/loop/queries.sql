@@ -9,6 +9,12 @@ SELECT count(*) AS n FROM (
     GROUP BY o.choice HAVING min(o.seq) > $after
 ) AS known;
 
+-- name: logged_rows
+-- Rows fit for training once a teacher has written their target, logged after the cut $after.
+SELECT count(*) AS n FROM event
+WHERE loop = $loop AND kind = 'interaction' AND received <= $now AND keep AND error IS NULL
+  AND input IS NOT NULL AND seq > $after;
+
 -- name: outcome_values
 -- The values of a numeric outcome of a candidate's served answers, as they were first told, in the
 -- order in which the ledger learned of them: nothing that comes later changes what stands before it.

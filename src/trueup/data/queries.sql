@@ -1,0 +1,7 @@
+-- SPDX-License-Identifier: Apache-2.0
+
+-- name: taught
+-- The first answer of a teacher to each request, whatever the cut: it is asked once.
+SELECT choice, arg_min(output, seq) AS output FROM event
+WHERE loop = $loop AND kind = 'answer' AND candidate = $teacher AND output IS NOT NULL
+GROUP BY choice;
