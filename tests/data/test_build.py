@@ -151,6 +151,22 @@ def test_replay_by_cohort(ledger: Ledger, log: Log) -> None:
     assert uniform.manifest["rows"]["parts"] == {"new": 100, "replay": 50}
 
 
+def test_replay_does_not_bring_back_what_was_corrected(ledger: Ledger, log: Log) -> None:
+    """FGT-01: with the latest target of an input, an old one is not replayed beside it."""
+    log(40, days=50, prefix="old", text="who leads firm {n}", label=lambda n: f"before {n}")
+    log(40, days=50, prefix="kept", text="where is firm {n}", label=lambda n: f"city {n}")
+    for at in range(10):
+        log(1, days=2, prefix=f"new{at}-", text=f"who leads firm old{at}", label=lambda n, at=at: f"after {at}")
+    for keep, stale in (("latest", False), ("first", True)):
+        recipe = Recipe(min_rows=5, replay=Replay(7.9), curate=[Deduplicate(keep=keep)])
+        built = made(ledger, recipe)
+        assert built.snapshot is not None
+        rows = built.snapshot.rows().to_pylist()
+        found = {row["target"] for row in rows if row["part"] == "replay"}
+        assert (dumps("before 3") in found) is stale
+        assert {dumps("before 30"), dumps("city 3")} <= found or stale
+
+
 def test_a_flood_among_the_new_buys_no_replay(ledger: Ledger, log: Log) -> None:
     log(100, days=1)
     log(900, days=2, prefix="spam", unit="mallory")

@@ -64,6 +64,30 @@ def test_a_floor_for_what_should_be_low_is_a_ceiling(world: Any, core: Any) -> N
     assert not AtLeast(LogLoss(), loss - 0.001, on=core).judge(probable, None, items, seed=1).passed
 
 
+def test_every_slice_has_to_reach_its_floor(world: Any, new: Any, core: Any) -> None:
+    items = world(600, 3, base=0.9, win=0.03, loss=0.03, bad_slice=0.5)
+    passed = AtLeast(Accuracy(), 0.80, on=core, slices={"genre": 0.30}).judge(new, None, items, seed=0)
+    assert passed.passed
+    assert "each slice reaches its own, the least: genre anime 0." in passed.reason
+    failed = AtLeast(Accuracy(), 0.80, on=core, slices={"genre": 0.80}).judge(new, None, items, seed=0)
+    assert not failed.passed
+    assert "below it: genre anime 0." in failed.reason
+    assert {part["slice"] for part in failed.evidence["floors"] if not part["passed"]} == {"anime"}
+    assert AtLeast(Accuracy(), 0.80, on=core, slices={"genre": 0.8}).check(items) == []
+    assert "no slicing 'era'" in AtLeast(Accuracy(), 0.80, on=core, slices={"era": 0.8}).check(items)[0]
+    assert not AtLeast(Accuracy(), 0.80, on=core, slices={"era": 0.8}).judge(new, None, items, seed=0).passed
+
+
+def test_a_slice_of_fewer_items_than_the_least_is_not_tested(world: Any, new: Any, champ: Any, core: Any) -> None:
+    items = world(600, 3)
+    gate = NoWorse(Accuracy(), by=0.10, on=core, slices={"genre": 0.10}, least=180)
+    result = gate.judge(new, champ, items, seed=0)
+    assert result.passed
+    assert [part["slice"] for part in result.evidence["parts"]] == ["", "comedy", "drama"]
+    assert "too small to test: genre anime (60 of 180)" in result.reason
+    assert any("60 items" in note for note in gate.notes(items))
+
+
 def test_a_metric_of_the_whole_set_has_its_interval(world: Any, new: Any, core: Any) -> None:
     items = world(400, 2)
     result = AtLeast(F1Macro(), 0.1, on=core).judge(new, None, items, seed=1)

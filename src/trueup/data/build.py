@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from trueup.core.clock import from_us
 from trueup.core.errors import DataError
 from trueup.core.protocols import Curated
-from trueup.curate import ROWS, Distill, GoldenIndex, exclude_golden, run_step
+from trueup.curate import ROWS, Deduplicate, Distill, GoldenIndex, exclude_golden, run_step
 from trueup.curate.rows import normal, take
 from trueup.curate.steps import step_name
 from trueup.data.draw import draw
@@ -185,7 +185,8 @@ class _Work:
         pool = _in_part(pool, "replay")
         if pool.num_rows:
             pool = self._curate(pool, "replay")
-        distinct = _not_in(pool, new)
+        latest = any(isinstance(step, Deduplicate) and step.keep == "latest" for step in self.recipe.curate)
+        distinct = _not_in(pool, new, latest=latest)
         drawn = draw(distinct.rows, wanted, self.seed, "replay", by=replay.by)
         dropped = {**distinct.dropped, "not drawn": distinct.rows.num_rows - drawn.num_rows}
         facts = {"wanted": wanted}
@@ -217,12 +218,14 @@ def _in_part(rows: pa.Table, part: str) -> pa.Table:
     return rows.set_column(place, ROWS.field(place), pa.array([part] * rows.num_rows, pa.string()))
 
 
-def _not_in(old: pa.Table, new: pa.Table) -> Curated:
-    """The old rows whose input and target no new row repeats."""
+def _not_in(old: pa.Table, new: pa.Table, *, latest: bool = False) -> Curated:
+    """The old rows whose input and target no new row repeats; with `latest`, whose input none does:
+    the new target has taken the old one's place."""
     if not old.num_rows:
         return Curated(old)
-    theirs = set(zip(*(normal(new[name]).to_pylist() for name in ("input", "target")), strict=True))
-    mine = zip(*(normal(old[name]).to_pylist() for name in ("input", "target")), strict=True)
-    keep = np.array([pair not in theirs for pair in mine], dtype=bool)
+    names = ("input",) if latest else ("input", "target")
+    theirs = set(zip(*(normal(new[name]).to_pylist() for name in names), strict=True))
+    mine = zip(*(normal(old[name]).to_pylist() for name in names), strict=True)
+    keep = np.array([key not in theirs for key in mine], dtype=bool)
     gone = int(np.count_nonzero(~keep))
     return Curated(take(old, keep), {"repeats a new row": gone} if gone else {})

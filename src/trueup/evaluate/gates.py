@@ -8,12 +8,12 @@ of `NoWorse` is a working one, spent from nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from trueup.core.errors import ArgumentError, ModelError
+from trueup.core.errors import ArgumentError, DataError, ModelError
 from trueup.core.json import Json
 from trueup.core.protocols import (
     Answer,
@@ -25,7 +25,7 @@ from trueup.core.protocols import (
     Unmeasured,
 )
 from trueup.core.values import value
-from trueup.evaluate.items import Items, Named, ask
+from trueup.evaluate.items import Items, Named, ask, groups
 from trueup.evaluate.labels import label_set
 from trueup.evaluate.metrics import AUC, F1Macro, F1Micro, F1PerLabel, LogLoss
 from trueup.evaluate.rouge import Rouge1, Rouge2, RougeL
@@ -68,23 +68,27 @@ class AtLeast:
 
     `measure` is a scorer or a metric, `on` a golden set. The mean (or the metric) is compared with the floor; its 95 % interval is printed beside it
     and decides nothing. For a metric where lower is better (`LogLoss`) the floor is the worst
-    value allowed: at most. More than 5 % of the items unmeasured fails.
+    value allowed: at most. More than 5 % of the items unmeasured fails. `slices` maps slicings of the
+    set to a floor that each of their slices must reach as well: `slices={"cohort": 0.80}`.
     """
 
     measure: Scorer | Metric
     floor: float
     on: Any
+    slices: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.measure, Scorer | Metric):
             raise ArgumentError(f"expected a scorer or a metric, got {self.measure!r:.80}")
         if isinstance(self.floor, bool) or not math.isfinite(self.floor):
             raise ArgumentError(f"expected a finite floor, got {self.floor!r}")
-        if isinstance(self.measure, Scorer) and not 0.0 <= self.floor <= 1.0:
-            raise ArgumentError(
-                f"expected a floor in [0, 1] for {self.measure.name}, got {self.floor!r}; "
-                "scores lie in [0, 1]"
-            )
+        if self.slices is not None and not isinstance(self.slices, Mapping):
+            raise ArgumentError(f"expected slices as {{name: floor}}, got {self.slices!r:.80}")
+        for floor in (self.floor, *(self.slices or {}).values()):
+            if isinstance(self.measure, Scorer) and not 0.0 <= floor <= 1.0:
+                raise ArgumentError(
+                    f"expected a floor in [0, 1] for {self.measure.name}, got {floor!r}; scores lie in [0, 1]"
+                )
 
     def judge(
         self, challenger: Answer, champion: Answer | None, items: Items, *, seed: int
@@ -95,8 +99,9 @@ class AtLeast:
             "digest": items.digest, "floor": self.floor, "better": better_of(self.measure), "seed": seed,
         }  # fmt: skip
         try:
+            parts = {by: groups(items, by) for by in self.slices or {}}
             answers = ask("challenger", challenger, items)
-        except ModelError as failure:
+        except (ModelError, DataError) as failure:
             return GateResult(False, failure.message, evidence)
         found = overall(self.measure, items, answers, seed)
         evidence["challenger"] = found.to_json()
@@ -107,10 +112,34 @@ class AtLeast:
         sign = "at most" if better_of(self.measure) == "lower" else "at least"
         missing = f"; {found.why_not()}" if found.why_not() else ""
         words += f"{interval_words(found)}, {sign} {self.floor:g} asked for, n={found.n_measured}{missing}"
-        return GateResult(passed, words, evidence)
+        if not parts:
+            return GateResult(passed, words, evidence)
+        evidence["floors"] = [
+            self._part(items, answers, by, name, places, seed)
+            for by, found in parts.items() for name, places in found.items()
+        ]  # fmt: skip
+        below = [part for part in evidence["floors"] if not part["passed"]]
+        said = below or [min(evidence["floors"], key=self._worst)]
+        words += f"; {'below it' if below else 'each slice reaches its own, the least'}: "
+        words += ", ".join(f"{part['by']} {part['slice']} {_score(part)} of {part['floor']:g}" for part in said[:5])
+        return GateResult(passed and not below, words, evidence)
 
-    def _reaches(self, score: float) -> bool:
-        return score <= self.floor if better_of(self.measure) == "lower" else score >= self.floor
+    def _part(
+        self, items: Items, answers: Sequence[Prediction], by: str, name: str, places: Any, seed: int
+    ) -> dict[str, Any]:
+        floor = (self.slices or {})[by]
+        found = overall(self.measure, items, answers, seed, places)
+        good = found.mean is not None and not found.too_few and self._reaches(found.mean, floor)
+        return {"by": by, "slice": name, "floor": floor, "passed": good, "challenger": found.to_json()}
+
+    def _worst(self, part: Mapping[str, Any]) -> float:
+        mean = part["challenger"]["mean"]
+        gap = part["floor"] - mean if better_of(self.measure) == "lower" else mean - part["floor"]
+        return float(gap)
+
+    def _reaches(self, score: float, floor: float | None = None) -> bool:
+        floor = self.floor if floor is None else floor
+        return score <= floor if better_of(self.measure) == "lower" else score >= floor
 
     def check(self, items: Items, *, disagreement: float = 0.15) -> list[str]:
         """Why not even perfect answers would pass on these items."""
@@ -122,6 +151,9 @@ class AtLeast:
         where = f"golden set {items.name}, {self.measure.name}"
         if best.mean is None or best.too_few:
             return [f"{where}: {best.why_not()}"]
+        for by in self.slices or {}:
+            if by not in items.slices:
+                return [f"{where}: no slicing {by!r}; its slicings: {', '.join(sorted(items.slices)) or 'none'}"]
         if not self._reaches(best.mean):
             return [f"{where}: perfect answers score {best.mean:.4g}, and {self.floor:g} is asked for"]
         return []
@@ -136,6 +168,11 @@ class AtLeast:
             f"golden set {items.name}: {n} items, a score near {self.floor:g} is known to about "
             f"{half:.2g} either way; a candidate that is just good enough passes half of the time"
         ]
+
+
+def _score(part: Mapping[str, Any]) -> str:
+    mean = part["challenger"]["mean"]
+    return "unmeasured" if mean is None else f"{mean:.3f}"
 
 
 def overall(

@@ -50,7 +50,8 @@ class NoWorse:
     tests each slice of the set at the same margin, a mapping gives each slicing its own; all must
     pass (intersection-union: no correction). A slice with fewer items than its margin needs in
     full agreement is too small: it is not tested, and named in the result and in `notes`; with
-    `small_slices="refuse"` it fails the gate, and `check` names it. Without a champion there is
+    `small_slices="refuse"` it fails the gate, and `check` names it. `least` makes that more: a slice
+    of fewer items is too small, whatever its margin (a test that could be passed, but hardly is). Without a champion there is
     nothing to be worse than. More than 5 % unmeasured pairs fails.
     """
 
@@ -60,6 +61,7 @@ class NoWorse:
     level: float = 0.05
     slices: bool | Mapping[str, float] | None = None
     small_slices: Literal["report", "refuse"] = "report"
+    least: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.scorer, Scorer):
@@ -125,7 +127,7 @@ class NoWorse:
         where = f", {part.words}" if part.by else ""
         return (
             f"golden set {items.name}{where}: {part.places.size} items, margin {part.margin:g}, "
-            f"level {self.level:g} needs at least {part.needed} items in full agreement"
+            f"level {self.level:g} needs at least {part.needed} items" + ("" if part.needed == self.least else " in full agreement")
         )
 
     def _chance(self, parts: list[Part], share: float, effect: float = 0.0) -> float:
@@ -154,7 +156,7 @@ class NoWorse:
         yield Part("", "", self.by, everything, needed_items(self.by, self.level))
         for by, margin in self._margins(items).items():
             for name, places in groups(items, by).items():
-                yield Part(by, name, margin, places, needed_items(margin, self.level))
+                yield Part(by, name, margin, places, max(self.least, needed_items(margin, self.level)))
 
     def _margins(self, items: Items) -> dict[str, float]:
         if isinstance(self.slices, Mapping):
