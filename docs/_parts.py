@@ -20,7 +20,7 @@ from trueup.core.values import kind_of, kinds
 PAGE = Path(__file__).with_name("parts.md")
 
 SECTIONS = {
-    "The loop": ("loop", "task", "outcome", "risk", "money"),
+    "The loop": ("loop", "task", "parameter", "outcome", "risk", "money"),
     "When to train: `look=`, `when=`, `unless=`": ("trigger",),
     "Which rows: `recipe=`": ("recipe", "replay", "curate"),
     "Golden sets: `on=` in a gate": ("golden",),
@@ -29,7 +29,7 @@ SECTIONS = {
     "What is measured: scorers": ("score",),
     "What is measured: metrics of a whole set": ("metric",),
     "What a candidate must pass: `gates=`": ("gate",),
-    "The way into production: `release=`": ("stage", "approver"),
+    "The way into production: `release=`": ("stage", "approver", "release", "feature"),
     "Who is told: `alerts=`": ("alert",),
     "What is watched": ("monitor", "view"),
     "What is kept: `prune`": ("keep",),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trueup.client import connect
     from trueup.core.money import Spend
+    from trueup.core.parameters import Parameter
     from trueup.core.protocols import Budget
     from trueup.core.secrets import Env, File
     from trueup.core.task import Outcome, Task
@@ -23,13 +24,14 @@ _HOMES = {
     "File": "trueup.core.secrets",
     "Loop": "trueup.loop",
     "Outcome": "trueup.core.task",
+    "Parameter": "trueup.core.parameters",
     "Risk": "trueup.release",
     "Spend": "trueup.core.money",
     "Task": "trueup.core.task",
     "connect": "trueup.client",
 }
 
-__all__ = ["Budget", "Env", "File", "Loop", "Outcome", "Risk", "Spend", "Task", "connect"]
+__all__ = ["Budget", "Env", "File", "Loop", "Outcome", "Parameter", "Risk", "Spend", "Task", "connect"]
 
 
 def __getattr__(name: str) -> Any:

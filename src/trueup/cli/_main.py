@@ -25,6 +25,7 @@ _COMMANDS = {
     "alerts": "alerts", "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
     "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
+    "recommend": "experiments", "offer": "experiments",
     "drill": "drills", "completion": "start",
 }
 _GROUPS = {
@@ -32,6 +33,7 @@ _GROUPS = {
     "People": ("approve", "reject", "pause", "resume", "rollback", "alerts"),
     "Data": ("import", "snapshot", "golden"),
     "Keep": ("prune", "backup", "restore", "migrate", "doctor"),
+    "Experiments": ("recommend", "offer"),
     "Learn": ("demo", "drill", "completion"),
 }
 

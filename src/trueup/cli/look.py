@@ -94,7 +94,11 @@ def plan_lines(plan: Plan) -> list[str]:
         cost = f" and {plan.money}" if plan.money else ""
         text.append(f"the last training took {plan.seconds:.0f} s{cost}")
     seen = plan.forecast
-    if seen:
+    if seen and "words" in seen:
+        text.append(
+            f"experiment: {seen['words']} at margin {seen['margin']:g} and level {seen['level']:.3g} (test {seen['test']})"
+        )
+    elif seen:
         days = f"{seen['days']:.0f} days" if seen["days"] else "no label has come in 30 days: no end can be told"
         pairs = f"{seen['pairs']:,} pairs" if seen["pairs"] else "more pairs than can be told"
         text.append(

@@ -2,7 +2,7 @@
 """What an application calls: choose an arm, log the answer, give feedback. Light, and never in the way."""
 
 from trueup.client._home import find_home
-from trueup.client.choice import Choice
+from trueup.client.choice import Choice, Mixed
 from trueup.client.client import Client, connect
 
-__all__ = ["Choice", "Client", "connect", "find_home"]
+__all__ = ["Choice", "Client", "Mixed", "connect", "find_home"]

@@ -284,6 +284,6 @@ class QueueWriter(_Base):
     def _lose(self, events: Sequence[Event], why: str) -> None:
         for event in events:
             self._faults.lost_event(event.kind)
-            if event.kind == "assignment":
+            if event.kind == "assignment" or (event.kind == "exposure" and event.propensity is not None):
                 self._faults.lost_exposure(event.release)
         self._faults.report("lost", f"{len(events)} events will not be in the ledger: {why}")

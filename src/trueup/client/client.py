@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -19,13 +19,13 @@ from trueup.client._models import Models
 from trueup.client._source import Source
 from trueup.client._view import View
 from trueup.client._writer import QueueWriter, SyncWriter, Writer
-from trueup.client.choice import Choice
+from trueup.client.choice import Choice, Mixed
 from trueup.core.clock import Clock, SystemClock, to_us
 from trueup.core.errors import ArgumentError, DataError, Refused
 from trueup.core.events import Event
 from trueup.core.events import outcome as outcome_event
 from trueup.core.ids import Ids
-from trueup.route import Assigned, assign
+from trueup.route import Assigned, assign, position
 
 if TYPE_CHECKING:
     from trueup.core.protocols import Predictor
@@ -94,7 +94,9 @@ class Client:
 
         A unit of a running experiment gets the arm that its hash says, once its assignment is
         recorded (queued, with acknowledge="enqueue"); where it cannot be, the champion serves, and
-        nobody is enrolled until a write succeeds. `context` is JSON, kept with the assignment.
+        nobody is enrolled until a write succeeds. `context` is JSON, kept with the assignment: the
+        features of a contextual bandit, and the segments that an experiment reports. A unit whose
+        arm is set by hand (an override) gets it, flagged, and is counted nowhere.
         """
         try:
             return self._choose(unit, context)
@@ -160,18 +162,41 @@ class Client:
             propensity=choice.propensity, generation=choice.generation, release=choice.release,
         ))
 
+    def interleave(
+        self, choice: Choice, challenger: Sequence[Any], champion: Sequence[Any], length: int
+    ) -> Mixed:
+        """One list of at most `length` items out of two rankings, best first, for a choice of the arm
+        "interleaved" (whose parameters name both candidates, and the method). Show `items`, log
+        `output` as the answer, and give the clicked items as feedback. The coins follow from the
+        choice's id, so that asking again gives the same list. Raises ArgumentError for a ranking with
+        repetitions.
+        """
+        import numpy as np
+
+        from trueup.stats import interleave
+
+        method = _checked(choice).parameters.get("method", "team_draft")
+        rng = np.random.default_rng(position("interleave", choice.id))
+        mixed = interleave(list(challenger), list(champion), length, rng, method)
+        output: dict[str, Any] = {"items": list(mixed.items), "teams": list(mixed.teams)}
+        if mixed.rankings is not None:
+            output["rankings"] = [list(ranking) for ranking in mixed.rankings]
+        return Mixed(list(mixed.items), output)
+
     def signal(self, name: str, **facts: Any) -> None:
         """Write down something that the system has to say."""
         self._write(self._signal(name_of("the signal's name", name), facts))
 
-    def load(self, choice: Choice, *, trust_code: bool = False) -> Predictor:
+    def load(self, choice: Choice, *, trust_code: bool = False, candidate: str | None = None) -> Predictor:
         """The model of the chosen candidate; kept, so that only the first call of a candidate loads it.
+
+        `candidate` is another one's id: an interleaved choice names two in its parameters.
 
         `trust_code` allows models that are code (functions, commands), as a trusted loop makes them.
 
         Raises NotFound where there is no candidate, StoreError or ModelError where it cannot be read.
         """
-        return self._models.get(_checked(choice).candidate, trust_code=trust_code)
+        return self._models.get(candidate or _checked(choice).candidate, trust_code=trust_code)
 
     def refresh(self) -> None:
         """Read the routing state now, rather than within 10 ms of its change. Never raises."""
@@ -221,7 +246,7 @@ class Client:
         ident = self._ids.at(us)
         named: str | None = unit
         try:
-            drawn = assign(routing, unit)
+            drawn = assign(routing, unit, context)
         except ArgumentError as error:
             self._faults.report("unit", error)
             drawn, named = routing.cuts.outside, None
@@ -229,6 +254,8 @@ class Client:
             ident, drawn.arm, drawn.candidate, routing.parameters[drawn.arm], drawn.propensity,
             routing.generation, routing.release, named,
         )
+        if drawn.override:
+            self._writer.offer(self._assignment(choice, drawn, us, context))
         if drawn.enrolled and not (
             view.trusted and self._writer.offer(self._assignment(choice, drawn, us, context))
         ):
@@ -242,10 +269,15 @@ class Client:
     def _assignment(
         self, choice: Choice, drawn: Assigned, us: int, context: Mapping[str, Any] | None
     ) -> Event:
-        extra = f'{{"stage":{drawn.stage}}}'
+        facts: dict[str, Any] = {"stage": drawn.stage}
+        if drawn.probabilities is not None:
+            facts["probabilities"] = dict(drawn.probabilities)
+        if drawn.override:
+            facts["override"] = True
+        extra = text_of("facts", facts) if len(facts) > 1 else f'{{"stage":{drawn.stage}}}'
         if context is not None:
             try:
-                extra = text_of("context", {"stage": drawn.stage, "context": context})
+                extra = text_of("context", {**facts, "context": context})
             except DataError as error:
                 self._faults.report("context", error)
         return Event(

@@ -7,6 +7,7 @@ from trueup.core.errors import TrueupError, UserError
 from trueup.core.events import Event
 from trueup.core.ids import Ids
 from trueup.core.money import Spend
+from trueup.core.parameters import Parameter
 from trueup.core.references import Ref
 from trueup.core.secrets import Env, File
 from trueup.core.values import value
@@ -19,6 +20,7 @@ __all__ = [
     "File",
     "Ids",
     "ManualClock",
+    "Parameter",
     "Ref",
     "Spend",
     "SystemClock",

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 from trueup.core.errors import ArgumentError
+from trueup.core.parameters import Parameter
 from trueup.core.values import value
 
 Answers = Literal["label", "labels", "number", "text"]
@@ -21,13 +23,15 @@ class Task:
 
     `input` is what is asked, `output` what is answered.
     `unit` is what is randomised and scored once: a user, a session, a film. `answers` says what an
-    answer is: one label, a list of labels, a number, or text.
+    answer is: one label, a list of labels, a number, or text. `parameters` are the typed values
+    beside the model that a candidate may set: a prompt, a threshold, a temperature.
     """
 
     input: str
     output: str
     unit: str
     answers: Answers = "label"
+    parameters: Sequence[Parameter] = ()
 
     def __post_init__(self) -> None:
         if self.answers not in ("label", "labels", "number", "text"):
@@ -43,7 +47,9 @@ class Outcome:
     `within` is the attribution window: an outcome counts for a unit if it became known at most so
     long after the exposure. `label` is True where the outcome is true of the input, whatever
     answer was shown; only such outcomes can score a shadow. `corrections_only` marks labels that
-    arrive only where the shown answer was wrong: they train, but they cannot score.
+    arrive only where the shown answer was wrong: they train, but they cannot score. `absent` is
+    what silence means once the window has closed: 0 for a click that did not come, None where it is
+    unknown (such a unit counts as missing).
     """
 
     name: str
@@ -54,8 +60,13 @@ class Outcome:
     high: float = 1.0
     label: bool = False
     corrections_only: bool = False
+    absent: float | None = None
 
     def __post_init__(self) -> None:
+        if self.absent is not None and not self.low <= self.absent <= self.high:
+            raise ArgumentError(
+                f"expected absent of {self.name} within [{self.low:g}, {self.high:g}], got {self.absent!r}"
+            )
         if self.within <= timedelta(0):
             raise ArgumentError(f"expected a window above 0 for {self.name}, got {self.within!r}")
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -66,16 +77,19 @@ class Outcome:
             raise ArgumentError(f"expected better higher or lower, got {self.better!r}")
 
     @classmethod
-    def boolean(cls, name: str, *, better: Better = "higher", within: timedelta = DAY) -> Outcome:
+    def boolean(
+        cls, name: str, *, better: Better = "higher", within: timedelta = DAY, absent: bool | None = None
+    ) -> Outcome:
         """Feedback on the answer that was shown: yes or no."""
-        return cls(name, "boolean", better, within)
+        return cls(name, "boolean", better, within, absent=None if absent is None else float(absent))
 
     @classmethod
     def number(
-        cls, name: str, *, low: float, high: float, better: Better = "higher", within: timedelta = DAY
+        cls, name: str, *, low: float, high: float, better: Better = "higher", within: timedelta = DAY,
+        absent: float | None = None,
     ) -> Outcome:
         """Feedback on the answer that was shown: a number within declared bounds."""
-        return cls(name, "number", better, within, low, high)
+        return cls(name, "number", better, within, low, high, absent=absent)
 
     @classmethod
     def of_input(cls, name: str, *, within: timedelta = DAY, corrections_only: bool = False) -> Outcome:

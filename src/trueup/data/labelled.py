@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,11 @@ from trueup.curate import ROWS
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
+
+
+def _side(arm: Any) -> Any:
+    """champion, or challenger for every other arm."""
+    return pc.if_else(pc.equal(arm, "champion"), "champion", "challenger")
 
 
 def labelled(
@@ -31,8 +36,9 @@ def labelled(
     """The training rows that were known at `now_us`, by (ts, row id), and the others by reason.
 
     Left out: requests that failed, whose user said never to train on them, whose label is not
-    known yet, or whose arm is not one of `arms` (a row that no experiment drew always stays). With
-    `unlabelled` a request without a label stays, its target null, known since it was logged.
+    known yet, or whose arm is not one of `arms` (a row that no experiment drew always stays; every
+    arm but the champion counts as the challenger, whatever its name). With `unlabelled` a request
+    without a label stays, its target null, known since it was logged.
     """
     found = ledger.interactions(loop, outcomes=[target], cut=cut)
     known, label = found[f"{target}_known"], found[target]
@@ -47,7 +53,7 @@ def labelled(
         ("label not known yet", missing),
         ("after now", pc.fill_null(pc.or_(pc.greater(known, now_us), pc.greater(found["ts"], now_us)), False)),
         ("of another arm", pc.and_(
-            pc.is_valid(found["arm"]), pc.invert(pc.is_in(found["arm"], pa.array(arms, pa.string())))
+            pc.is_valid(found["arm"]), pc.invert(pc.is_in(_side(found["arm"]), pa.array(arms, pa.string())))
         )),
     ]  # fmt: skip
     keep = np.ones(found.num_rows, dtype=bool)

@@ -9,6 +9,7 @@ from trueup.loop.files import load_loop, load_loops
 from trueup.loop.plan import Plan
 from trueup.loop.run import again, look_due, request, run, tick
 from trueup.loop.status import Status, status
+from trueup.loop.trials import declared_parameters
 from trueup.loop.why import Explanation, why
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Problem",
     "Status",
     "again",
+    "declared_parameters",
     "finish",
     "load_loop",
     "load_loops",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import TrueupError
 from trueup.core.secrets import Env, File
 from trueup.core.task import Outcome
-from trueup.release import Full
+from trueup.release import Full, Shadow
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -109,7 +109,14 @@ def _release(loop: Loop) -> Iterator[Problem]:
         yield Problem("release", "the last stage must be Full()")
     if loop.carrier is None:
         yield Problem(
-            "release", "no stage carries the promise: put a Shadow on a label of the input before Full()"
+            "release", "no stage carries the promise: put a Shadow on a label of the input, or an AB on an outcome of "
+            "the answers shown, before Full()"
+        )
+    elif not isinstance(loop.carrier, Shadow) and loop.carrier.no_worse_by > 0.0:
+        yield Problem(
+            "release", "the A/B carries the promise while the champion is the anchor; after a promotion with a margin "
+            "above 0 the next release needs a Shadow as well, which answers for the anchor, or it is not begun",
+            severe=False,
         )
     if loop.risk.per == "year":
         alpha = loop.risk.wrong_promotion

@@ -90,7 +90,7 @@ class Context:
             loop=self.loop.name, digest=self.digest, stages=self.loop.release, risk=self.loop.risk,
             outcomes=self.loop.outcomes, predictor=self.predictor,
             margin=carrier.no_worse_by if carrier else 0.0, seed=self.loop.seed, mode=self.loop.mode,
-            proposal=self.loop.proposal,
+            proposal=self.loop.proposal, unit=self.loop.task.unit, population=self.loop.population,
         )
 
     def under(self, digest: str) -> Context:

@@ -17,7 +17,7 @@ from trueup.core.money import Spend
 from trueup.core.protocols import Budget, Trainer, Trigger
 from trueup.core.task import Outcome, Task
 from trueup.core.values import value
-from trueup.release import Approval, Risk, Shadow, Stage
+from trueup.release import AB, Approval, Bandit, Population, Risk, Shadow, Stage, carrier
 from trueup.triggers import Cron, Manual
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Loop:
     take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
     release runs. `mode`: observe reads and reports what it would do, and writes nothing but its
     reports; propose asks people, as `proposal` says, before each release; act asks only where a stage
-    does. `alerts` are the channels that tell people what needs them. `seed` fixes every draw.
+    does. `alerts` are the channels that tell people what needs them. `population` says which units
+    releases may draw from. `seed` fixes every draw.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Loop:
     gates: Sequence[Gate] = ()
     release: Sequence[Stage] = ()
     risk: Risk = Risk()
+    population: Population = Population()
     price: Spend | None = None
     budget: Budget = Budget()
     when_busy: Literal["replace", "wait"] = "replace"
@@ -93,7 +95,10 @@ class Loop:
 
     def _check_parts(self) -> None:
         """Every part is what its place asks for."""
-        kinds: dict[str, Any] = {"task": Task, "look": Cron, "risk": Risk, "trainer": Trainer, "price": Spend | None, "budget": Budget, "proposal": Approval}
+        kinds: dict[str, Any] = {
+            "task": Task, "look": Cron, "risk": Risk, "trainer": Trainer, "price": Spend | None, "budget": Budget, "proposal": Approval,
+            "population": Population,
+        }
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 raise DefinitionError(f"expected a {name}, got {getattr(self, name)!r:.200} in {name}")
@@ -133,9 +138,9 @@ class Loop:
         return tuple(self.when) if asked else (*self.when, Manual())
 
     @property
-    def carrier(self) -> Shadow | None:
-        """The stage that carries the promise."""
-        return next((stage for stage in self.release if isinstance(stage, Shadow)), None)
+    def carrier(self) -> Shadow | AB | Bandit | None:
+        """The stage that carries the promise: the paired shadow, or else the first experiment."""
+        return carrier(self.release)
 
     def golden(self) -> list[Any]:
         """The golden sets that gates name, each once: always excluded from training."""

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
+from trueup.loop.context import Context
 from trueup.loop.facts import SUPPOSED, LedgerFacts
 from trueup.loop.look import Look, findings
 from trueup.loop.queries import QUERIES
-from trueup.release import LoopState, next_level, read
+from trueup.release import LoopState, Shadow, forecast_trial, next_level, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -93,9 +94,9 @@ def _supposed(loop: Loop, state: LoopState) -> LoopState:
 
 
 def _days_left(state: LoopState, forecast: dict[str, Any] | None) -> float | None:
-    """Days until the running shadow has all the pairs that it means to score."""
+    """Days until the running shadow or experiment has all that it means to score."""
     parameters = state.release.parameters if state.release else {}
-    daily = forecast["labelled_units_a_day"] if forecast else 0.0
+    daily = forecast.get("labelled_units_a_day", forecast["units_a_day"]) if forecast else 0.0
     return parameters["horizon"] / daily if daily and "horizon" in parameters else None
 
 
@@ -107,13 +108,17 @@ def _running(state: LoopState) -> str | None:
 
 
 def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -> dict[str, Any] | None:
-    """Pairs that the next shadow needs, and days at the traffic of the last 30 days logged."""
+    """Pairs that the next shadow needs, or units that an experiment needs, and days at the traffic of
+    the last 30 days logged."""
     from trueup.stats import forecast
 
     carrier = loop.carrier
     if carrier is None:
         return None
     level = next_level(state.tests, loop.risk, at)
+    if not isinstance(carrier, Shadow):
+        needed = forecast_trial(Context(loop, ledger).terms(), carrier, ledger, state, level=level, cut=cut, now=at)
+        return {"test": len(state.tests) + 1, "level": level, "margin": carrier.no_worse_by, **needed}
     share = _last_disagreement(ledger, loop.name)
     seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
     pairs = carrier.units or seen.horizon
@@ -133,6 +138,6 @@ def _last_disagreement(ledger: Ledger, loop: str) -> float:
     """The share on which the last release's models differed; .15 before the first."""
     for decision in ledger.decisions(loop, kind="start", newest=True, limit=1):
         found = decision.evidence.get("forecast")
-        if found:
+        if found and "disagreement" in found:
             return float(found["disagreement"])
     return USUAL_DISAGREEMENT

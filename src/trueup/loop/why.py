@@ -11,6 +11,7 @@ from trueup.core.errors import UserError
 from trueup.core.json import dumps
 from trueup.core.references import Ref
 from trueup.loop.context import know_kinds, moment
+from trueup.loop.trials import experiment_lines, interleaving_lines
 from trueup.release import LoopState, changed, recompute, signed
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _rests_on(ledger: Ledger, decision: Decision) -> list[Decision]:
     found = []
     if decision.kind == "promote" and release:
         found = [
-            one for one in ledger.decisions(decision.loop, subject=decision.subject)
+            one for one in ledger.decisions(decision.loop)  # an experiment may go on with another subject
             if one.evidence.get("release") == release and one.verdict == "PASS" and "method" in one.evidence
         ]
     if "method" in decision.evidence:
@@ -99,6 +100,10 @@ def _evidence(decision: Decision) -> list[str]:
         return _shadow(result, parameters)
     if name == "canary":
         return _canary(result)
+    if name == "experiment":
+        return experiment_lines(result, parameters)
+    if name == "interleaving":
+        return interleaving_lines(result, parameters)
     if name == "look":
         return [
             f"  {'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"

@@ -24,7 +24,8 @@ class Candidate:
 
     `snapshot` is the dataset it learned from, `parent` the candidate it went on from or was to
     replace, `trainer` the trainer's JSON, `code` the digest of its code, `metrics` and `facts`
-    what training and gates reported. `created` is microseconds since 1970.
+    what training and gates reported. `parameters` are the typed values beside the model that the
+    application gets with it: a prompt, a threshold. `created` is microseconds since 1970.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Candidate:
     code: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def base(self) -> Ref | None:
@@ -54,17 +56,20 @@ def register(
     ledger: Ledger, loop: str, model: Ref, *, snapshot: str | None = None,
     parent: str | None = None, trainer: dict[str, Any] | None = None, code: str = "",
     metrics: dict[str, Any] | None = None, facts: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None,
 ) -> Candidate:
     """Record a candidate; the same lineage gives the same id, and the first record stands."""
     lineage = {
         "loop": loop, "model": model.sha256, "snapshot": snapshot, "parent": parent,
         "trainer": trainer or {}, "code": code,
     }
+    if parameters:
+        lineage["parameters"] = parameters
     ident = f"c-{digest(lineage)[:16]}"
     ledger.put(loop, KIND, ident, {
         "id": ident, "model": model.to_json(), "created": to_us(ledger.clock.now()),
         "snapshot": snapshot, "parent": parent, "trainer": trainer or {}, "code": code,
-        "metrics": metrics or {}, "facts": facts or {},
+        "metrics": metrics or {}, "facts": facts or {}, "parameters": parameters or {},
     })
     return candidate(ledger, loop, ident)
 

@@ -1,54 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 6: the staged way into production: shadow, canary, approval, full; its verdicts and levels."""
 
+from trueup.release.ab import AB
 from trueup.release.advance import advance, end
 from trueup.release.approval import Approval, Approver
 from trueup.release.asking import measured
+from trueup.release.bandit import Bandit
 from trueup.release.canary import Canary
+from trueup.release.carrier import carrier, unanchored
 from trueup.release.carrying import carry_in, carry_out, sign_away
 from trueup.release.consent import standing, waiting_words
 from trueup.release.consent import waits as waiting
+from trueup.release.design import Guardrails, NoHarm
 from trueup.release.full import Full
+from trueup.release.interleaving import Interleave
 from trueup.release.keys import new_key
 from trueup.release.levels import next_level
+from trueup.release.offering import offer
 from trueup.release.pairs import changed
 from trueup.release.people import approve, name_anchor, pause, reject, resume, rollback, whoami
+from trueup.release.policies import Feature
+from trueup.release.population import Population
+from trueup.release.recommend import Recommendation, Situation, recommend
 from trueup.release.risk import Risk
 from trueup.release.saying import signed, told_as
 from trueup.release.shadow import Shadow
 from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
 from trueup.release.state import LoopState, Release, Test, decide, only, read
+from trueup.release.trial import forecast_trial
 
 __all__ = [
+    "AB",
     "METHODS",
     "Approval",
     "Approver",
+    "Bandit",
     "Canary",
+    "Feature",
     "Full",
+    "Guardrails",
+    "Interleave",
     "LoopState",
+    "NoHarm",
+    "Population",
+    "Recommendation",
     "Release",
     "Risk",
     "Ruling",
     "Scene",
     "Shadow",
+    "Situation",
     "Stage",
     "Terms",
     "Test",
     "advance",
     "approve",
+    "carrier",
     "carry_in",
     "carry_out",
     "changed",
     "decide",
     "end",
+    "forecast_trial",
     "measured",
     "method",
     "name_anchor",
     "new_key",
     "next_level",
+    "offer",
     "only",
     "pause",
     "read",
+    "recommend",
     "recompute",
     "reject",
     "resume",
@@ -57,6 +80,7 @@ __all__ = [
     "signed",
     "standing",
     "told_as",
+    "unanchored",
     "waiting",
     "waiting_words",
     "whoami",

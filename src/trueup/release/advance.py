@@ -14,6 +14,7 @@ from trueup.core.json import digest
 from trueup.release.approval import Approval
 from trueup.release.asking import Unloadable
 from trueup.release.canary import Canary, watch
+from trueup.release.carrier import unanchored
 from trueup.release.consent import judge, of, request, standing, waiting_words, waits
 from trueup.release.levels import next_level
 from trueup.release.stage import Ruling, Scene, Terms
@@ -68,6 +69,8 @@ def _begin(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> D
         return None
     if state.waiting == state.champion:
         return _drop(ledger, terms, generation, state, "it serves already: nothing to release")
+    if words := unanchored(terms.stages, terms.risk, state):
+        return _drop(ledger, terms, generation, state, words)
     said = None
     if terms.mode == "propose":
         asked = waits(state)
@@ -126,7 +129,7 @@ def _ruling(scene: Scene) -> Ruling:
     if release.stage >= len(stages):
         return Ruling("REFUSE", "every stage has passed, and no Full() promotes it")
     stage = stages[release.stage]
-    if release.guard is not None and not isinstance(stage, Canary):
+    if release.guard is not None and "levels" in release.guard and not isinstance(stage, Canary):
         seen = watch(scene, release.guard)
         if seen.call != "HOLD":
             return seen
@@ -162,7 +165,9 @@ def _start(
     assert state.release is not None
     forecast = state.release.parameters.get("forecast")
     words = f"test {k} of this loop's life, at level {level:.3g} of {terms.risk.wrong_promotion:g}"
-    if forecast:
+    if forecast and "words" in forecast:
+        words += f"; forecast: {forecast['words']}"
+    elif forecast:
         pairs = f"{forecast['pairs']:,}" if forecast["pairs"] else "too many"
         words += f"; forecast: {pairs} pairs if they are equally good, at a disagreement of {forecast['disagreement']:.3f}"
     return decide(
@@ -193,22 +198,36 @@ def _enter(scene: Scene) -> LoopState:
     if isinstance(stage, Canary):
         release = replace(release, guard=release.parameters)
         routing = _routing(scene, release, stage.slices(0))
+    elif "slices" in release.parameters:
+        parameters = dict(release.parameters)
+        slices, guard = parameters.pop("slices"), parameters.pop("guard")
+        release = replace(release, guard=guard, parameters=parameters)
+        routing = _routing(scene, release, slices)
     return replace(scene.state, release=release, routing=routing)
 
 
 def _routing(scene: Scene, release: Release, slices: list[dict[str, Any]]) -> dict[str, Any]:
-    """Users of these slices are drawn; a stage has a salt of its own."""
+    """Users of these slices are drawn; a stage has a salt of its own, and a canary the release's id."""
     assert scene.state.champion is not None
-    return {
-        **only(scene.state.champion), "challenger": release.candidate, "release": release.id,
-        "salt": f"{scene.terms.loop}/{release.id}/{release.stage}", "slices": slices,
+    parameters, terms = release.parameters, scene.terms
+    arms = parameters.get("arms", {"challenger": release.candidate})
+    made = {
+        **only(scene.state.champion), "challenger": release.candidate,
+        "release": parameters.get("release", release.id), "slices": slices,
+        **terms.population.routing(terms.loop, f"{terms.loop}/{release.id}/{release.stage}", ("champion", *arms)),
     }
+    if list(arms) != ["challenger"]:
+        given = parameters.get("parameters", {})
+        made |= {"arms": arms, "parameters": {name: given.get(name, {}) for name in ("champion", *arms)}}
+    return made
 
 
 def _apply(scene: Scene, generation: int, ruling: Ruling) -> Decision | None:
     """The Decision that a ruling asks for, with the state that follows; None to wait."""
     release, state, terms = scene.release, scene.state, scene.terms
-    release = replace(release, proven=release.proven or ruling.proven)
+    release = replace(
+        release, proven=release.proven or ruling.proven, candidate=ruling.candidate or release.candidate
+    )
     state = replace(state, release=release)
     if ruling.proven:
         state = state.end_test(promoted=True)

@@ -40,6 +40,8 @@ class Canary:
     evidence that nothing broke.
     """
 
+    draws = True
+
     shares: Sequence[float] = (0.01, 0.05, 0.25)
     step: timedelta = DAY
     pi: float = 0.5
@@ -90,7 +92,8 @@ class Canary:
         ]
 
     def enter(self, scene: Scene) -> dict[str, Any]:
-        beta = scene.terms.risk.needless_rollback
+        serving = sum(bool(getattr(type(stage), "draws", False)) for stage in scene.terms.stages)
+        beta = scene.terms.risk.needless_rollback / max(1, serving)
         return {
             "release": scene.release.id, "lag": _us(self.lag),
             "window": _us(self.window), "tolerance": self.tolerance,
@@ -162,6 +165,10 @@ def canary_result(
     rows = ledger.query(
         QUERIES["canary_rows"], {"loop": loop, "now": now - SETTLE_US, **{name: parameters[name] for name in names}}, cut=cut
     ).to_pylist()
+    for row in rows:
+        kept = row.pop("kept")
+        if kept is not None:  # of several challengers together
+            row["pi"] = 1.0 - float(kept)
     tests, ratio = _tests(parameters), _ratio()
     p95 = parameters["p95"]
     complete = now - SETTLE_US - parameters["window"] - parameters["lag"]
@@ -169,7 +176,7 @@ def canary_result(
     invalid = _broken(ledger, loop, parameters, rows, cut)
     if invalid is None:
         for row in rows:
-            arm, pi = int(row["arm"] == "challenger"), float(row["pi"])
+            arm, pi = int(row["arm"] != "champion"), float(row["pi"])
             ratio.update(arm, pi)
             if row["failed"]:
                 tests["count"].update(arm, pi)
@@ -186,7 +193,7 @@ def canary_result(
             "rejected": bool(test.rejected), "crossed_at": test.crossed_at, "n": test.n,
         }
     for side in ("challenger", "champion"):
-        result[side] = _arm([row for row in rows if row["arm"] == side], p95)
+        result[side] = _arm([row for row in rows if (row["arm"] == "champion") == (side == "champion")], p95)
     result["sample_ratio"] = {"wealth": float(ratio.wealth), "line": 1.0 / SAMPLE_RATIO_LEVEL}
     result["late"] = sum(row["late"] for row in rows)
     result["invalid"] = invalid
@@ -219,7 +226,7 @@ def _broken(
     """Why no verdict may be drawn from these rows."""
     if any(row["pi"] is None or not 0.0 < row["pi"] < 1.0 for row in rows):
         return "an assignment came without its propensity"
-    if any(row["arms"] > 1 for row in rows):
+    if any(row["arms"] > 1 for row in rows) and not parameters.get("moves"):
         return "a unit was seen in two arms"
     known = {"loop": loop, "release": parameters["release"]}
     lost = ledger.query(QUERIES["exposures_lost"], known, cut=cut).to_pylist()[0]["n"]

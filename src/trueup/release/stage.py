@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from trueup.core.errors import UnknownName
 from trueup.core.protocols import Predictor
 from trueup.core.task import Outcome
+from trueup.release.population import Population
 from trueup.release.risk import Risk
 from trueup.release.state import LoopState, Release
 
@@ -37,6 +38,8 @@ class Terms:
     seed: int = 0
     mode: str = "act"
     proposal: Any = None
+    unit: str = ""
+    population: Population = field(default_factory=Population)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Ruling:
 
     `evidence` is {"method", "parameters", "cut", "now", "result"}: `METHODS[method]` gives the
     same result again from the same rows. `slices` are the routing's slices from now on (None: as
-    they are).
+    they are). `candidate` is the one that goes on where a stage chose between several.
     """
 
     call: Call
@@ -65,6 +68,7 @@ class Ruling:
     evidence: dict[str, Any] = field(default_factory=dict)
     slices: list[dict[str, Any]] | None = None
     proven: bool = False
+    candidate: str | None = None
 
 
 @runtime_checkable

@@ -124,7 +124,11 @@ def decide(
     reason: str, subject: str | None = None, actor: str = "trueup", level: float | None = None,
     evidence: dict[str, Any] | None = None,
 ) -> Decision:
-    """Append a Decision with the state that follows from it; raises Conflict if the state moved."""
+    """Append a Decision with the state that follows from it; raises Conflict if the state moved.
+
+    The routing gets the parameters of the candidates that it names.
+    """
+    state = replace(state, routing=_with_parameters(ledger, loop, state.routing))
     return ledger.decide(
         Decision(
             loop=loop, at=to_us(ledger.clock.now()), kind=kind, verdict=verdict, reason=reason,
@@ -133,3 +137,14 @@ def decide(
         ),
         expect=generation,
     )
+
+
+def _with_parameters(ledger: Ledger, loop: str, routing: dict[str, Any]) -> dict[str, Any]:
+    """The routing with what its candidates say beside their models: prompts, thresholds."""
+    given = dict(routing.get("parameters", {}))
+    for arm, own in list(given.items()):
+        ident = routing.get("arms", {}).get(arm, routing.get(arm) if arm in ("champion", "challenger") else None)
+        body = ledger.get(loop, "candidate", ident) if ident else None
+        if body is not None and body.get("parameters") and not own:
+            given[arm] = body["parameters"]
+    return {**routing, "parameters": given} if given else routing

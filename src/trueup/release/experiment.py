@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evidence of an experiment: each unit scored once, in the order of exposure, from rows alone.
+
+One method for A/B, A/B/n and bandits: they differ in how the arms were drawn, and what was drawn
+with which probability is logged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.errors import ArgumentError
+from trueup.core.json import digest, loads
+from trueup.core.task import Outcome
+from trueup.core.values import from_json
+from trueup.release.policies import fitted
+from trueup.release.queries import QUERIES
+from trueup.release.segments import Segments
+from trueup.release.stage import SETTLE_US, method
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+SAMPLE_RATIO_LEVEL = 0.001
+SILENCE = math.log(1e-6)   # a run of units without feedback so unlikely is no chance
+CALM = math.log(1e-2)      # and one so likely says nothing
+Row = dict[str, Any]
+
+
+@method("experiment")
+def experiment_result(
+    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
+) -> dict[str, Any]:
+    """Score the units whose window has closed, and look whether anything voids the experiment."""
+    outcome: Outcome = from_json(parameters["outcome"])
+    rows = assigned(ledger, loop, parameters, cut)
+    invalid = broken(ledger, loop, parameters, rows, cut)
+    scored, wrong = scores(ledger, loop, parameters, outcome, rows, cut, now)
+    invalid = invalid or wrong
+    result: dict[str, Any] = {
+        "units": len(rows), "matured": len(scored),
+        "complete": sum(one["y"] is not None for one in scored),
+        "told": sum(one["told"] for one in scored),
+        "rows": digest([[one["unit"], one["arm"], one["pi"], one["y"]] for one in scored]),
+    }
+    if invalid is None:
+        ratios = {"assigned": rows, "complete": [one for one in scored if one["y"] is not None]}
+        found = {name: sample_ratio(parameters, part) for name, part in ratios.items()}
+        result["sample_ratio"] = {name: one[0] for name, one in found.items()}
+        if found["assigned"][1]:
+            invalid = "the arms are not drawn as logged (sample-ratio alarm)"
+        elif parameters["missing"] == "attrition" and found["complete"][1]:
+            invalid = "outcomes are missing more often in one arm (differing attrition)"
+        else:
+            invalid = half_refreshed(scored, parameters["names"])
+    result["arms"] = by_arm(scored, parameters["names"])
+    result["tests"] = {} if invalid else tests(parameters, scored)
+    result["harms"] = {} if invalid else harms(ledger, loop, parameters, rows, cut, now)
+    segments = Segments(parameters["segments"])
+    for one in scored:
+        segments.add(one)
+    result["segments"] = segments.result()
+    if parameters["policy"] is not None and not invalid:
+        result["policy"] = fitted(parameters["policy"], parameters["names"], scored)
+    result["invalid"] = invalid
+    return result
+
+
+def assigned(ledger: Ledger, loop: str, parameters: Mapping[str, Any], cut: int) -> list[Row]:
+    """The experiment's units with all the probabilities that their arm was drawn with."""
+    known = {"loop": loop, "release": parameters["release"], "since": parameters["since"]}
+    rows: list[Row] = ledger.query(QUERIES["experiment_units"], known, cut=cut).to_pylist()
+    for row in rows:
+        extra = loads(row.pop("extra") or "{}")
+        row["context"] = extra.get("context")
+        told, pi = extra.get("probabilities"), row["pi"]
+        if told is None and pi is not None and len(parameters["names"]) == 2:
+            told = {"champion": 1.0 - pi, parameters["names"][1]: pi}
+        row["shares"] = told
+    return rows
+
+
+def broken(
+    ledger: Ledger, loop: str, parameters: Mapping[str, Any], rows: Sequence[Row], cut: int
+) -> str | None:
+    """Why no verdict may be drawn from these units."""
+    for row in rows:
+        shares = row["shares"]
+        if row["unsaid"] or shares is None or set(shares) != set(parameters["names"]):
+            return "an assignment came without its propensity"
+        if row["arm"] not in shares:
+            return f"a unit was seen in an arm that nobody draws: {row['arm']}"
+        if not all(0.0 < share < 1.0 for share in shares.values()):
+            return "an assignment came with a propensity of 0 or 1"
+        if (row["arms_at_once"] if parameters["moves"] else row["arms"]) > 1:
+            return "a unit was seen in two arms"
+    known = {"loop": loop, "release": parameters["release"]}
+    lost = ledger.query(QUERIES["exposures_lost"], known, cut=cut).to_pylist()[0]["n"]
+    return "exposures were lost" if lost else None
+
+
+def scores(
+    ledger: Ledger, loop: str, parameters: Mapping[str, Any], outcome: Outcome, rows: Sequence[Row],
+    cut: int, now: int,
+) -> tuple[list[Row], str | None]:
+    """The matured units in order, each with its outcome `y` on [0, 1] with 1 the best, or None.
+
+    A unit's outcome is the mean over its requests within the window; a request that was told
+    nothing counts as `absent` where the outcome says what silence means, else not at all. Where
+    arms may move under a returning unit, its first request alone counts.
+    """
+    within = int(outcome.within.total_seconds() * 1e6)
+    told = {
+        one["unit"]: one for one in ledger.query(QUERIES["experiment_outcomes"], {
+            "loop": loop, "release": parameters["release"], "name": outcome.name, "within": within,
+            "now": now - SETTLE_US, "first": parameters["moves"],
+        }, cut=cut).to_pylist()
+    }
+    found: list[Row] = []
+    for row in rows:
+        one = told.get(row["unit"])
+        if one is None:  # units are in the order of their exposure: the rest has not matured either
+            break
+        if one["strange"] or (one["told"] and not (outcome.low <= one["lowest"] and one["highest"] <= outcome.high)):
+            what = "no number" if one["strange"] else f"{one['lowest']:g} to {one['highest']:g}"
+            return found, (
+                f"an outcome {outcome.name} is outside its declared bounds [{outcome.low:g}, {outcome.high:g}]: {what}"
+            )
+        y = None
+        if outcome.absent is not None:
+            y = (one["total"] + outcome.absent * (one["requests"] - one["told"])) / one["requests"]
+        elif one["told"]:
+            y = one["total"] / one["told"]
+        if y is not None:
+            y = outcome.scaled(min(max(y, outcome.low), outcome.high))
+        found.append({**row, "y": y, "told": one["told"], "within": within})
+    return found, None
+
+
+def sample_ratio(parameters: Mapping[str, Any], rows: Sequence[Row]) -> tuple[dict[str, Any], bool]:
+    """Whether each challenger came as often as was logged: the evidence of the worst, and an alarm."""
+    from trueup.stats import SampleRatio
+
+    challengers = parameters["names"][1:]
+    level = SAMPLE_RATIO_LEVEL / len(challengers)
+    ratios = {name: SampleRatio(level) for name in challengers}
+    for row in rows:
+        for name, ratio in ratios.items():
+            ratio.update(int(row["arm"] == name), row["shares"][name])
+    worst = max(float(ratio.wealth) for ratio in ratios.values())
+    return {"wealth": worst, "line": 1.0 / level}, any(ratio.alarm for ratio in ratios.values())
+
+
+def half_refreshed(scored: Sequence[Row], names: Sequence[str]) -> str | None:
+    """Whether feedback stopped for one arm while it goes on for another: a look that is not whole."""
+    silence: dict[str, float] = {}
+    for name in names:
+        told = [one["told"] > 0 for one in scored if one["arm"] == name]
+        run = next((at for at, one in enumerate(reversed(told)) if one), len(told))
+        before = told[: len(told) - run]
+        if sum(before) < 20:
+            return None
+        silence[name] = run * math.log1p(-min(sum(before) / len(before), 1.0 - 1e-9))
+    quiet = [name for name, log in silence.items() if log < SILENCE]
+    if quiet and any(log > CALM for log in silence.values()):
+        return f"the look is not whole: feedback on {quiet[0]} has stopped, and goes on elsewhere"
+    return None
+
+
+def by_arm(scored: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    """Units, complete ones, and the mean outcome of each arm."""
+    found = {}
+    for name in names:
+        mine = [one for one in scored if one["arm"] == name]
+        ys = [one["y"] for one in mine if one["y"] is not None]
+        found[name] = {"units": len(mine), "complete": len(ys), "mean": math.fsum(ys) / len(ys) if ys else None}
+    return found
+
+
+def tests(parameters: Mapping[str, Any], scored: Sequence[Row]) -> dict[str, Any]:
+    """Each challenger against the champion, at its part of the level."""
+    from trueup.stats import ArmTest
+
+    names = parameters["names"]
+    level = parameters["level"] / (len(names) - 1)
+    low, high = parameters["pi_range"] or (None, None)
+    number = {name: at for at, name in enumerate(names)}
+    may = parameters["since"] + parameters["min_time"]
+    found = {}
+    for name in names[1:]:
+        test = ArmTest(
+            level, parameters["horizon"], parameters["margin"], parameters["w"], pi_min=low, pi_max=high,
+        )
+        for one in scored:
+            y = one["y"]
+            if y is None:
+                if parameters["missing"] != "worst":
+                    continue
+                y = float(one["arm"] == "champion")
+            test.update_of(
+                number[name], number[one["arm"]], y, pi_arm=one["shares"][name],
+                pi_champion=one["shares"]["champion"], may_end=one["ts"] + one["within"] + SETTLE_US >= may,
+            )
+        found[name] = {
+            "wealth": float(test.wealth), "line": 1.0 / level, "promotes": bool(test.promotes), "n": test.n,
+            **difference(scored, name),
+        }
+    return found
+
+
+def difference(scored: Sequence[Row], name: str) -> dict[str, Any]:
+    """Challenger minus champion with a 95 % confidence sequence, weighted by the logged
+    probabilities; for people, it decides nothing."""
+    from trueup.stats import mean_interval
+
+    terms: list[float] = []
+    done = [one for one in scored if one["y"] is not None]
+    pooled = math.fsum(one["y"] for one in done) / len(done) if done else 0.0
+    events = {name: 0.0, "champion": 0.0}
+    for one in done:
+        sign = 1.0 if one["arm"] == name else -1.0 if one["arm"] == "champion" else 0.0
+        terms.append(sign * (one["y"] - pooled) / one["shares"][one["arm"]] if sign else 0.0)
+        if sign:
+            events[one["arm"]] += one["y"]
+    if not terms:
+        return {"effect": None, "interval": None}
+    n = len(terms)
+    mean = math.fsum(terms) / n
+    if min(events.values()) < 10.0 or n < 20:
+        return {"effect": mean, "interval": None}
+    variance = math.fsum((term - mean) ** 2 for term in terms) / (n - 1)
+    found = mean_interval(mean, math.sqrt(variance / n), n)
+    return {"effect": mean, "interval": [found.low, found.high]}
+
+
+def harms(
+    ledger: Ledger, loop: str, parameters: Mapping[str, Any], rows: Sequence[Row], cut: int, now: int
+) -> dict[str, Any]:
+    """The business guardrails, of all challengers together against the champion."""
+    from trueup.stats import HarmTest
+
+    found = {}
+    for guard in parameters["harms"]:
+        outcome: Outcome = from_json(guard["outcome"])
+        scored, wrong = scores(ledger, loop, parameters, outcome, rows, cut, now)
+        low, high = parameters["pi_range"] or (None, None)
+        test = HarmTest(guard["level"], guard["tolerance"], parameters["horizon"], pi_min=low, pi_max=high)
+        for one in scored:
+            if one["y"] is not None:
+                test.update(int(one["arm"] != "champion"), 1.0 - one["y"], 1.0 - one["shares"]["champion"])
+        found[outcome.name] = {
+            "wealth": float(test.wealth), "line": 1.0 / guard["level"], "rejected": bool(test.rejected),
+            "n": test.n, "arms": by_arm(scored, parameters["names"]), "invalid": wrong,
+        }
+    return found
+
+
+def winner(result: Mapping[str, Any]) -> str | None:
+    """The challenger whose test promotes, the one with the larger effect where several do."""
+    passed = [name for name, test in result["tests"].items() if test["promotes"]]
+    return max(passed, key=lambda name: (result["tests"][name]["effect"], name)) if passed else None
+
+
+def describe(result: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    """An experiment's result in a sentence."""
+    means = ", ".join(
+        f"{name} {one['mean']:.4f}" if one["mean"] is not None else f"{name} none yet"
+        for name, one in result["arms"].items()
+    )
+    outcome = parameters["outcome"]["name"]
+    words = f"{result['complete']:,} of {parameters['horizon']:,} units complete; {outcome}: {means}"
+    for name, test in result["tests"].items():
+        words += f"; evidence for {name} {test['wealth']:.3g} against {test['line']:.3g}"
+    return words
+
+
+def harmed(result: Mapping[str, Any]) -> str | None:
+    """The business guardrail that was crossed."""
+    return next((name for name, one in result["harms"].items() if one["rejected"]), None)
+
+
+def check_arms(names: Sequence[str]) -> None:
+    """Raises ArgumentError for arms that cannot be told apart, or that mean something else."""
+    for name in names:
+        if name in ("champion", "interleaved") or not name or len(name) > 64:
+            raise ArgumentError(f"expected a name for an arm other than champion, got {name!r:.80}")
