@@ -5,10 +5,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OMP_NUM_THREADS ?= 1
 export TRUEUP_DATA ?= ../shared/data
 
-.PHONY: help demo genres check lint types house oracles test chaos bench clean
+.PHONY: help demo genres elec2 check lint types house oracles test chaos bench clean
 
 help:            ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ demo: $(VENV)/.loop       ## install trueup[loop] and run a year of the films wo
 
 genres: $(VENV)/.dev      ## the loop on real films; writes examples/genres/report
 	$(BIN)/python examples/genres/study.py
+
+elec2: $(VENV)/.dev       ## triggers against schedules on an electricity market; writes examples/elec2/report
+	$(BIN)/python examples/elec2/study.py
 
 check: lint types house test   ## everything that CI runs
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "up": "service",
     "alerts": "alerts", "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
+    "backtest": "study",
     "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
     "recommend": "experiments", "offer": "experiments",
     "drill": "drills", "completion": "start",
@@ -32,13 +33,14 @@ _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "up", "status", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback", "alerts"),
     "Data": ("import", "snapshot", "golden"),
+    "Study": ("backtest",),
     "Keep": ("prune", "backup", "restore", "migrate", "doctor"),
     "Experiments": ("recommend", "offer"),
     "Learn": ("demo", "drill", "completion"),
 }
 
 _EXTRAS = {
-    **dict.fromkeys(("adbc_driver_sqlite", "duckdb", "numpy", "pyarrow", "scipy", "sklearn", "skops"), "loop"),
+    **dict.fromkeys(("adbc_driver_sqlite", "cryptography", "duckdb", "numpy", "pyarrow", "scipy", "sklearn", "skops"), "loop"),
     "xgboost": "classic",
 }
 """What the base package comes without, and the extra that brings it."""

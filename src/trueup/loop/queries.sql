@@ -52,3 +52,7 @@ SELECT count(DISTINCT seen.unit) AS units,
        count(DISTINCT seen.unit) FILTER (WHERE known.choice IS NOT NULL) AS labelled
 FROM seen LEFT JOIN known ON known.choice = seen.id
 WHERE seen.ts > (SELECT max(ts) FROM seen) - $span;
+
+-- name: newest_input
+-- When the last input was logged.
+SELECT max(ts) AS ts FROM event WHERE loop = $loop AND kind = 'interaction';

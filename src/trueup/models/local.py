@@ -13,7 +13,7 @@ from trueup.core.errors import ModelError, Refused, UnknownName
 from trueup.core.json import Json
 from trueup.core.protocols import Prediction, Predictor
 from trueup.core.task import Answers
-from trueup.core.values import value
+from trueup.core.values import resolve, value
 from trueup.models.hub import fetched, is_hub_id, model_files
 from trueup.models.manifest import NAME, Manifest, read_manifest
 from trueup.models.prompts import Prompt
@@ -34,8 +34,9 @@ _CODE = frozenset({"function", "command"})
 def load(folder: Path | str, *, trust_code: bool = False, base: Path | str | None = None) -> Predictor:
     """The predictor in a model folder. Nothing is unpickled.
 
-    The formats "function" and "command" run code that the folder names: they are refused unless
-    `trust_code` is True, as it may be where the loop file is trusted as well. An adapter finds its
+    The formats "function" and "command", and one of a trainer's own (`module:function`, a function
+    of the folder and its manifest that gives a Predictor), run code that the folder names: they are
+    refused unless `trust_code` is True, as it may be where the loop file is trusted as well. An adapter finds its
     base among the artifacts that it lies in itself; elsewhere `base` says the base's folder.
 
     Raises ModelError for a folder without a valid `model.json`, a file whose digest differs,
@@ -44,9 +45,10 @@ def load(folder: Path | str, *, trust_code: bool = False, base: Path | str | Non
     """
     folder = Path(folder).resolve()
     manifest = read_manifest(folder)
-    if manifest.format not in _FORMATS:
+    own = ":" in manifest.format
+    if not own and manifest.format not in _FORMATS:
         raise UnknownName("model format", manifest.format, _FORMATS)
-    if manifest.format in _CODE and not trust_code:
+    if (own or manifest.format in _CODE) and not trust_code:
         raise Refused(
             f"expected a model that is data, got the format {manifest.format!r}, which runs code",
             cure="load it with trust_code=True if you trust where it came from",
@@ -57,9 +59,9 @@ def load(folder: Path | str, *, trust_code: bool = False, base: Path | str | Non
             f"({str(manifest.features_version)[:16]}...), got {manifest.features.version[:16]}...",
             cure="train again, or install the version of trueup that trained it",
         )
-    module = import_module(_FORMATS[manifest.format])
+    read = resolve(manifest.format) if own else import_module(_FORMATS[manifest.format]).load
     more = {} if manifest.format != "adapter" or base is None else {"base": Path(base).resolve()}
-    made: Predictor = module.load(folder, manifest, **more)
+    made: Predictor = read(folder, manifest, **more)
     return made
 
 

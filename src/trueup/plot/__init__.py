@@ -7,6 +7,7 @@ from trueup.plot.chart import Chart, Table
 from trueup.plot.lines import Bound, Rule, Series, lines, wealth
 from trueup.plot.page import Code, Markdown, Section, Sides, Verdict, markdown, page, save
 from trueup.plot.palette import PALETTE
+from trueup.plot.png import png
 from trueup.plot.timeline import Band, Look, timeline
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "lines",
     "markdown",
     "page",
+    "png",
     "save",
     "timeline",
     "wealth",

@@ -1,2 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 8: what a loop's own past says about it: backtest, advise, forecast, whatif."""
+
+from trueup.study.backtest import Backtest, Life, Training, backtest, dry
+from trueup.study.bench import Bench, Fit
+from trueup.study.edit import Edit, apply, propose
+from trueup.study.past import Logged, history, newest
+from trueup.study.policy import Policy, length, policies, scorer_of
+
+__all__ = [
+    "Backtest",
+    "Bench",
+    "Edit",
+    "Fit",
+    "Life",
+    "Logged",
+    "Policy",
+    "Training",
+    "apply",
+    "backtest",
+    "dry",
+    "history",
+    "length",
+    "newest",
+    "policies",
+    "propose",
+    "scorer_of",
+]

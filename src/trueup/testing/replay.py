@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -18,29 +18,20 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import DataError, Refused
 from trueup.core.events import Event, outcome
 from trueup.core.ids import Ids
-from trueup.core.json import Json, dumps, loads
+from trueup.core.json import Json, dumps
 from trueup.core.protocols import Prediction, Predictor
 from trueup.loop import Loop, run
 from trueup.store import Ledger
+from trueup.study import Logged, history
 from trueup.testing.simulate import Simulation
 
 if TYPE_CHECKING:
     from trueup.loop.context import Progress
 
+__all__ = ["Logged", "Served", "history", "replay"]
+
 MARK = "replay.json"
 BATCH = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """A logged input with its labels: (outcome, value, when it became known). Times are
-    microseconds since 1970."""
-
-    ts: int
-    unit: str
-    input: Json
-    labels: tuple[tuple[str, Json, int], ...] = ()
-    keep: bool = True
 
 
 class Served:
@@ -158,31 +149,6 @@ class _Answers:
             return model.predict([given])[0], None
         except Exception as error:
             return None, f"{type(error).__name__}: {error}"[:200]
-
-
-def history(
-    loop: Loop, ledger: Ledger, *, since: datetime | None = None, until: datetime | None = None
-) -> list[Logged]:
-    """The loop's logged inputs with their labels, in the order of `ts`; `since <= ts < until`.
-
-    Feedback on the answers that were shown then is left out: other answers will be shown now.
-    """
-    names = [one.name for one in loop.outcomes if one.label]
-    found = ledger.interactions(
-        loop.name, outcomes=names, since_us=None if since is None else to_us(since),
-        until_us=None if until is None else to_us(until),
-    ).sort_by([("ts", "ascending"), ("seq", "ascending")])
-    columns = {name: found[name].to_pylist() for name in ("ts", "choice", "unit", "input", "keep")}
-    labels = [(name, found[name].to_pylist(), found[f"{name}_known"].to_pylist()) for name in names]
-    return [
-        Logged(
-            ts, unit or choice, loads(given),
-            tuple((name, loads(said[at]), known[at]) for name, said, known in labels if said[at] is not None),
-            keep is not False,
-        )
-        for at, (ts, choice, unit, given, keep) in enumerate(zip(*columns.values(), strict=True))
-        if given is not None
-    ]
 
 
 def replay(

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 6: the reasons to train (`when`), and the reasons not to (`unless`)."""
 
-from trueup.triggers.counting import NewData, NothingNew, Rows
+from trueup.triggers.counting import Cooldown, NewData, NothingNew, Rows
 from trueup.triggers.drift import Drift
 from trueup.triggers.falls import Falls
 from trueup.triggers.manual import Manual
 from trueup.triggers.schedule import Cron
 from trueup.triggers.told import Alert, Feedback
+from trueup.triggers.worsens import Worsens
 
-__all__ = ["Alert", "Cron", "Drift", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows"]
+__all__ = [
+    "Alert", "Cooldown", "Cron", "Drift", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows", "Worsens",
+]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triggers that count: rows that came (TRG-04), data that arrived (TRG-05), and nothing new."""
+"""Triggers that count: rows that came (TRG-04), data that arrived (TRG-05), and what holds back."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from trueup.core.errors import ArgumentError
 from trueup.core.protocols import Facts, Finding
@@ -46,3 +48,25 @@ class NothingNew:
         if rows:
             return Finding(False, f"{rows:,} new rows", {"rows": rows})
         return Finding(True, "nothing new to learn from", {"rows": 0})
+
+
+@value("trigger.cooldown")
+class Cooldown:
+    """For `unless`: holds for so long after a training (`span`), so that trainings have a most a year.
+
+    A budget, not a threshold: `Cooldown(timedelta(days=28))` allows 13 trainings a year at most, and
+    leaves to the reasons in `when` which.
+    """
+
+    span: timedelta = timedelta(days=28)
+
+    def __post_init__(self) -> None:
+        if self.span <= timedelta(0):
+            raise ArgumentError(f"expected a span above 0, got {self.span!r}")
+
+    def look(self, facts: Facts) -> Finding:
+        if facts.last_trained is None:
+            return Finding(False, "never trained yet", {})
+        end = facts.last_trained + self.span
+        held = facts.now < end
+        return Finding(held, f"{'until' if held else 'since'} {end:%Y-%m-%d %H:%M}: {self.span} after the last training")

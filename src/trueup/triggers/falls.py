@@ -41,7 +41,7 @@ class Falls:
         from trueup.monitor import mean_drift
 
         since = facts.reference(self.detector)
-        values, known, outside = self._values(facts, since)
+        values, known, outside = values_of(self.of, facts, since)
         if not len(values):
             return Finding(False, f"{self.of.name}: no values since {_day(since)}", {"n": 0})
         found = mean_drift(
@@ -70,14 +70,14 @@ class Falls:
             words += f"; no stated rate: {found.note}"
         return Finding(found.alarm and found.effect < self.below, words, evidence)
 
-    def _values(self, facts: Facts, since: Any) -> tuple[Any, Any, int]:
-        """Values in [0, 1], the times they became known, and how many lay outside the bounds."""
-        if not isinstance(self.of, Outcome):
-            return *facts.scores(self.of, since), 0
-        low, high = self.of.low, self.of.high
-        told = list(zip(*facts.outcomes(self.of.name, since), strict=True))
-        kept = [(self.of.scaled(number), at) for number, at in told if low <= number <= high]
-        return [number for number, _ in kept], [at for _, at in kept], len(told) - len(kept)
+
+def values_of(of: Outcome | Scorer, facts: Facts, since: Any) -> tuple[Any, Any, int]:
+    """Values in [0, 1], the times they became known, and how many lay outside the bounds."""
+    if not isinstance(of, Outcome):
+        return *facts.scores(of, since), 0
+    told = list(zip(*facts.outcomes(of.name, since), strict=True))
+    kept = [(of.scaled(number), at) for number, at in told if of.low <= number <= of.high]
+    return [number for number, _ in kept], [at for _, at in kept], len(told) - len(kept)
 
 
 def _mean(values: Any) -> float:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop's own past says: backtest, advise, forecast, whatif; and receipts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trueup.cli._open import as_json, loop_file, loop_name, open_loop, progress, show_json
+from trueup.core.errors import ArgumentError, DefinitionError
+
+
+def _moment(_ctx: Any, _param: Any, value: str | None) -> datetime | timedelta | None:
+    """A day (2026-03-01), a moment, or a span before the last logged input (90d, 12w)."""
+    from trueup.study.policy import length
+
+    if value is None:
+        return None
+    try:
+        return length(value)
+    except ArgumentError:
+        pass
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"expected a day such as 2026-03-01 or a span such as 90d, got {value!r}") from None
+
+
+def moment(given: datetime | timedelta | None, last: datetime) -> datetime | None:
+    """The moment that was meant."""
+    if isinstance(given, timedelta):
+        return last - given
+    return given if given is None or given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def _last(loop: Any, ledger: Any) -> datetime:
+    """The last logged input."""
+    from trueup.study import newest
+
+    return newest(ledger, loop.name)
+
+
+def _split(_ctx: Any, _param: Any, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in value for part in text.split(","))
+
+
+@click.command("backtest")
+@loop_file
+@loop_name
+@click.option("--since", callback=_moment, metavar="WHEN", help="Where it begins: a day, or a span before the last input (90d). [default: the first input]")
+@click.option("--until", callback=_moment, metavar="WHEN", help="Where it ends. [default: the last input]")
+@click.option("--when", multiple=True, help="A policy: rows:5000, drift, falls:0.8, worsens, cron:weekly; joined by a comma, any of several. Repeat it.")
+@click.option("--window", multiple=True, callback=_split, help="Windows of the recipe to try: 30d,90d,all.")
+@click.option("--replay", multiple=True, callback=_split, help="Replay shares to try: 0,0.5.")
+@click.option("--cooldown", help="Hold every --when back for so long after a training (28d).")
+@click.option("--tolerance", type=float, default=0.005, show_default=True, help="A loss of quality that a cheaper policy may cost.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the page and the charts go. [default: in the home]")
+@click.option("--here", is_flag=True, help="Train in this process: faster, without the limits of the loop's budget.")
+@click.option("--dry", is_flag=True, help="Say how many trainings it would make, and make none.")
+@click.option("--apply", "apply_", is_flag=True, help="Write the proposed change into the loop file, and record it as a Decision.")
+@as_json
+@click.pass_context
+def backtest_(
+    ctx: click.Context, file: Path, loop_: str | None, since: Any, until: Any, when: tuple[str, ...],
+    window: tuple[str, ...], replay: tuple[str, ...], cooldown: str | None, tolerance: float, out: Path | None,
+    here: bool, dry: bool, apply_: bool, json_: bool,
+) -> None:
+    """Live through the logged past under several policies, with the model that would have been live.
+
+    Ends with the cheapest policy whose quality is within the tolerance of the best, as a diff of the
+    loop file.
+    """
+    from trueup.study import backtest, policies, show
+    from trueup.study import dry as count
+
+    with open_loop(ctx, file, loop_, create=False) as (loop, ledger, base), progress(json_) as say:
+        last = _last(loop, ledger)
+        first, end = moment(since, last), moment(until, last)
+        ways = policies(loop, when, window, [float(share) for share in replay], cooldown)
+        if dry:
+            _show_dry(count(loop, ledger, ways, since=first, until=end), json_)
+            return
+        found = backtest(loop, ledger, ways, since=first, until=end, base=base, isolate=not here, progress=say)
+        proposal = found.proposal(tolerance)
+        edit, words = _edit(file, loop, next(way for way in ways if way.name == proposal))
+        diff = edit.diff if edit else ""
+        folder = out or ledger.home / "reports" / f"backtest-{loop.name}"
+        paths = show.write(folder, found, proposal, diff)
+        decision = None
+        if apply_ and edit is not None:
+            from trueup.study.edit import apply
+
+            decision = apply(edit, ledger, evidence={"backtest": {"policy": proposal, "quality": found.life(proposal).quality}})
+    if json_:
+        show_json({**found.to_json(), "proposal": proposal, "diff": diff, "note": words, "files": [str(path) for path in paths],
+                   "decision": decision.id if decision else None})
+        return
+    for line in show.text(found):
+        click.echo(line)
+    click.echo(f"proposed: {proposal}, the cheapest within {tolerance:g} of the best{words}")
+    if diff:
+        click.echo(diff)
+    if decision is not None:
+        click.echo(f"written to {file}, as Decision {decision.id}")
+    elif diff:
+        click.echo("to apply it: the same command with --apply")
+    click.echo(str(paths[0]))
+
+
+def _edit(file: Path, loop: Any, way: Any) -> tuple[Any, str]:
+    """The change of the file; and why there is none."""
+    from trueup.study.edit import propose
+
+    try:
+        edit = propose(file, loop, way)
+    except DefinitionError as error:
+        return None, f"; {error.message}: {error.cure}"
+    return edit, "" if edit else "; the loop does this already"
+
+
+def _show_dry(found: list[tuple[str, int, bool]], json_: bool) -> None:
+    if json_:
+        show_json([{"policy": name, "trainings": n, "exact": exact} for name, n, exact in found])
+        return
+    for name, n, exact in found:
+        click.echo(f"{name}: {'' if exact else 'at most '}{n} trainings")
+    click.echo("policies share equal trainings, and what was trained before is not trained again")
