@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,3 +204,37 @@ def start(place: Place) -> Iterator[Callable[..., Up]]:
             one.kill()
         elif one.process.stdout is not None and not one.process.stdout.closed:
             one._close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Postgres server of our own, on a free loopback port, with a password."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("no Postgres server is installed: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="trueup-pg-"))
+    user = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
+    if user is not None:
+        shutil.chown(folder, user)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (secret := folder / "secret").write_text("s3cret-word\n")
+    secret.chmod(0o644)
+    data = folder / "data"
+    subprocess.run(
+        [found[-1], "-D", data, "-U", "trueup", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"],
+        user=user, check=True, capture_output=True, cwd=folder,
+    )
+    server = subprocess.Popen(
+        [found[-1].with_name("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"],
+        user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    try:
+        ready = [found[-1].with_name("pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+        wait_for(lambda: subprocess.run(ready, check=False).returncode == 0)
+        yield f"postgresql://trueup:s3cret-word@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)

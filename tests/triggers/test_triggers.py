@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -153,6 +154,7 @@ def test_falls_needs_a_floor_between_0_and_1() -> None:
             Falls(THUMBS, below=bad)
 
 
+<<<<<<< HEAD
 def test_trg_07_feedback_is_counted_within_its_window() -> None:
     trigger = Feedback(THUMBS, at_least=3, within=timedelta(days=2))
     few = trigger.look(Facts(outcomes=([0.0, 1.0, 0.0, 1.0], [NOW] * 4)))
@@ -194,3 +196,31 @@ def test_trg_07_alerts_are_counted_with_what_they_say() -> None:
 def test_trg_07_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ArgumentError):
         make()
+=======
+@pytest.mark.parametrize(
+    ("said", "fields"),
+    [
+        ("every weekday at 9:30", "30 9 * * 1-5"), ("every day at 2", "0 2 * * *"), ("every 15 minutes", "*/15 * * * *"),
+        ("every 6 hours", "0 */6 * * *"), ("every sunday night", "0 2 * * 0"), ("every friday evening", "0 20 * * 5"),
+    ],
+)
+def test_the_words_that_people_use_for_schedules(said: str, fields: str) -> None:
+    """TRG-01."""
+    assert Cron(said).fields == fields
+
+
+def test_a_schedule_in_a_zone_comes_once_a_night_the_whole_year() -> None:
+    """TRG-01: in spring the skipped moment comes at the next valid one, in autumn the repeated one once."""
+    schedule = Cron("30 2 * * *", tz="Europe/Berlin")
+    at, found = datetime(2026, 1, 1, tzinfo=UTC), []
+    while at < datetime(2027, 1, 1, tzinfo=UTC):
+        at = schedule.next(at)
+        found.append(at)
+    days = [moment.astimezone(ZoneInfo("Europe/Berlin")).date() for moment in found]
+    assert len(days) == len(set(days)) == 365 + 1
+    spring = [moment for moment in found if moment.date().isoformat() == "2026-03-29"]
+    assert [f"{moment:%H:%M}" for moment in spring] == ["01:00"], "02:30 is skipped: 03:00 summer time"
+    assert schedule.due(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, 12, tzinfo=UTC)) == (
+        datetime(2026, 12, 31, 1, 30, tzinfo=UTC), 365
+    )
+>>>>>>> 3efc82c (Run cycles as durable workflows behind our own pipeline, list them by name, and say what a late look stands for)

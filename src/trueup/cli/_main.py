@@ -21,7 +21,7 @@ from trueup.core.errors import MissingDependency, TrueupError, of_disk
 _COMMANDS = {
     "init": "start", "demo": "start",
     "check": "look", "plan": "look", "run": "look", "status": "look", "why": "look",
-    "up": "service",
+    "up": "service", "runs": "service",
     "alerts": "alerts", "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "import": "data", "snapshot": "data", "golden": "data",
     "backtest": "study",
@@ -30,7 +30,7 @@ _COMMANDS = {
     "drill": "drills", "completion": "start",
 }
 _GROUPS = {
-    "Everyday": ("init", "check", "plan", "run", "up", "status", "why"),
+    "Everyday": ("init", "check", "plan", "run", "up", "status", "runs", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback", "alerts"),
     "Data": ("import", "snapshot", "golden"),
     "Study": ("backtest",),

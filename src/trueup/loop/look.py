@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.clock import to_us
+from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.json import digest
 from trueup.core.protocols import Finding, Trigger
@@ -88,6 +88,14 @@ def look_result(
     return findings(definition, ledger, state, cut=cut, now=now).to_json()
 
 
+def missed_looks(loop: Loop, state: LoopState, now: int) -> int:
+    """How many looks the schedule had foreseen since the last one, beside the one that is made now."""
+    if state.looked is None:
+        return 0
+    due = loop.look.due(from_us(state.looked), from_us(now))
+    return max(0, due[1] - 1) if due else 0
+
+
 def look(context: Context, *, ask: bool = False) -> Decision | None:
     """Decide to train or to rest, and record it; nothing is decided while a cycle is unfinished."""
     ledger, loop = context.ledger, context.loop
@@ -97,15 +105,17 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
     cut, now = ledger.cut(), to_us(ledger.clock.now())
     context.say("look", 0, 0)
     found = findings(loop, ledger, state, cut=cut, now=now)
+    missed = missed_looks(loop, state, now)
+    late = f" (this look stands for {missed:,} more that were missed)" if missed else ""
     evidence: dict[str, Any] = {
         "method": "look", "cut": cut, "now": now, "result": found.to_json(),
         "parameters": {"loop": context.digest, "state": state.to_json()},
-        "asked": ask,
+        "asked": ask, **({"missed": missed} if missed else {}),
     }
     if not found.trains:
         return decide(
             ledger, loop.name, generation, replace(state, looked=now), kind="look", verdict="REST",
-            reason=found.reason, evidence=evidence,
+            reason=found.reason + late, evidence=evidence,
         )
     cycle = {
         "id": f"y-{digest([loop.name, context.digest, cut, now])[:16]}", "cut": cut, "now": now,
@@ -117,6 +127,6 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
             accepted[part.detector] = now
     after = replace(state, looked=now, trained=now, trained_cut=cut, cycle=cycle, accepted=accepted)
     return decide(
-        ledger, loop.name, generation, after, kind="look", verdict="TRAIN", reason=found.reason,
+        ledger, loop.name, generation, after, kind="look", verdict="TRAIN", reason=found.reason + late,
         evidence=evidence,
     )

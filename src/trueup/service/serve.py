@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from trueup.core.errors import ArgumentError, Busy
 from trueup.loop.pipeline import Drive, follow
 from trueup.service.board import LOCK, Board
+from trueup.service.durable import driver
 from trueup.service.keeper import Keeper, Pace
 from trueup.service.log import Line, Log
 from trueup.service.sources import Source, sources
@@ -37,11 +38,11 @@ class Service:
 
     def __init__(
         self, files: Sequence[Path | str], home: Path, *, clock: Clock | None = None, pace: Pace = Pace(),
-        drive: Drive = follow, tell: Callable[[Line], None] = lambda _: None,
+        durable: str | None = None, tell: Callable[[Line], None] = lambda _: None,
     ) -> None:
         if not files:
             raise ArgumentError("expected a loop file, got none", cure="trueup up loop.py")
-        self.home, self._clock, self._pace, self._drive = Path(home), clock, pace, drive
+        self.home, self._clock, self._pace, self._durable = Path(home), clock, pace, durable
         self._files = [Path(file) for file in files]
         self._tell = tell
         self._over = threading.Event()
@@ -61,6 +62,8 @@ class Service:
         """
         with self._holding(), Ledger.open(self.home, clock=self._clock) as ledger:
             self._log = Log(self.home, self._tell)
+            durable = driver(self.home, self._durable, self._log.say)
+            self._drive: Drive = durable or follow
             try:
                 self._sources = sources(self._files)
                 for source in self._sources:
@@ -68,6 +71,8 @@ class Service:
                 self._log.say("", f"up: {', '.join(self._keepers)} in {self.home}", pid=os.getpid())
                 self._serve(ledger, once, lasting)
             finally:
+                if durable is not None:
+                    durable.close()
                 self._log.say("", "down", pid=os.getpid())
                 self._log.close()
 
@@ -190,7 +195,7 @@ class Service:
 
 def up(
     files: Sequence[Path | str] = ("loop.py",), home: Path | None = None, *, once: bool = False,
-    lasting: timedelta | None = None, clock: Clock | None = None, pace: Pace = Pace(), drive: Drive = follow,
+    lasting: timedelta | None = None, durable: str | None = None, clock: Clock | None = None, pace: Pace = Pace(),
     tell: Callable[[Line], None] = lambda _: None, watch: Callable[[Service], None] | None = None,
 ) -> None:
     """Keep the loops of these files until a signal comes: look, train, release, tell.
@@ -200,13 +205,18 @@ def up(
     time, and with `once` it does what is due, cycles included, and returns. `tell` gets every line
     of the log; `watch` is called with the service before it begins.
 
+    Runs are durable on DBOS where it is installed (`trueup[durable]`): in SQLite in the home, or on
+    the Postgres server that `durable`, or TRUEUP_DURABLE_URL, names (`postgresql://...`); "off"
+    performs them in process. The ledger is the record either way.
+
     Raises Busy, naming the process, where another service holds the home.
     """
     from trueup.client import find_home
 
     first = Path(files[0]) if files else Path()
     service = Service(
-        files, home or find_home((first if first.is_dir() else first.parent).resolve()), clock=clock, pace=pace, drive=drive, tell=tell,
+        files, home or find_home((first if first.is_dir() else first.parent).resolve()), clock=clock,
+        pace=pace, durable=durable, tell=tell,
     )
     if watch is not None:
         watch(service)

@@ -22,15 +22,20 @@ _WORDS = {
     "yearly": "0 0 1 1 *",
 }
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-_EVERY = re.compile(r"every (\w+?)s?(?: (night|morning))?$")
+_EVERY = re.compile(r"every (\w+?)s?(?: (night|morning|evening)| at (\d{1,2})(?::(\d\d))?)?$")
+_TIMES = re.compile(r"every (\d+) (minute|hour)s?$")
+_HOURS = {"night": 2, "morning": 8, "evening": 20}
+_DAY_FIELDS = {"day": "*", "weekday": "1-5", **{name: str(at) for at, name in enumerate(_DAYS)}}
 
 
 @value("trigger.cron")
 class Cron:
-    """A schedule; `expression` is five cron fields, `@weekly`, `nightly`, or `every sunday night`.
+    """A schedule; `expression` is five cron fields (`30 2 * * *`, `0 9 * * MON#1`), `@weekly`,
+    `nightly`, `every sunday night`, `every weekday at 9:30`, or `every 15 minutes`.
 
-    As a loop's `look` it says when to ask; in `when` it says when to train. `tz` is an IANA name;
-    moments that daylight saving skips run at the next valid one. Missed moments count once.
+    As a loop's `look` it says when to ask; in `when` it says when to train. `tz` is an IANA name; a
+    moment that daylight saving skips comes at the next valid one, and one that it repeats comes
+    once. Missed moments count as one: the look that comes late says how many it stands for.
     """
 
     expression: str
@@ -56,9 +61,12 @@ class Cron:
         if text.lstrip("@") in _WORDS:
             return _WORDS[text.lstrip("@")]
         match = _EVERY.match(text)
-        if match and match[1] in _DAYS:
-            hour = {"night": 2, "morning": 8, None: 0}[match[2]]
-            return f"0 {hour} * * {_DAYS.index(match[1])}"
+        if match and match[1] in _DAY_FIELDS:
+            hour = int(match[3]) if match[3] else _HOURS.get(match[2], 0)
+            return f"{int(match[4] or 0)} {hour} * * {_DAY_FIELDS[match[1]]}"
+        times = _TIMES.match(text)
+        if times:
+            return f"*/{times[1]} * * * *" if times[2] == "minute" else f"0 */{times[1]} * * *"
         return self.expression
 
     def next(self, after: datetime) -> datetime:

@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs on DBOS: a cycle is a workflow of its stages, in SQLite in the home, or in Postgres by URL.
+
+The ledger is the record. A stage performs its steps through the ledger, so that the engine's
+database may be deleted at any time, and what it holds is taken only where it is of the very run
+that the ledger names. Two hazards of the engine are met here:
+
+- A second process that launches on one database runs a live workflow twice. So one process holds a
+  file lock around the launch, everybody else uses the client, and each launch is an executor of its
+  own: nothing is recovered by the engine itself, a run goes on when its loop's keeper drives it.
+- A changed application version strands its pending runs. So the version is our pipeline's, and a run
+  of another version is begun anew from what the ledger has recorded of it.
+
+A stage that is held raises no Exception, and leaves its workflow pending, with nothing recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trueup.core.errors import ArgumentError, Busy, Conflict, Held, MissingDependency, StoreError
+from trueup.core.json import dumps, loads
+from trueup.loop import Context
+from trueup.loop.pipeline import Pipeline, attempt, follow
+from trueup.release import read
+from trueup.store import lock
+
+LOCK, FOLDER, NAME = "durable", "durable", "trueup"
+URL = "TRUEUP_DURABLE_URL"
+OFF = "off"
+_OPEN = ("PENDING", "ENQUEUED", "DELAYED", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+Say = Callable[[str, str], Any]
+
+
+class _Later(Held):
+    """A stage met something that passes by itself: its workflow stays pending."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A run that is driven in this process."""
+
+    context: Context
+    pipeline: Pipeline
+    run: Mapping[str, Any]
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    done: threading.Event = field(default_factory=threading.Event)
+    entered: bool = False
+    result: dict[str, Any] | None = None
+    raised: BaseException | None = None
+
+
+class Durable:
+    """Drives pipelines on DBOS, launched when the first run needs it. One a process, one a home.
+
+    `url` is a Postgres server's (`postgresql://...`), or None for SQLite in the home. Where the
+    engine cannot be launched the run is performed here and now, and `say(loop, words)` says so.
+    Raises MissingDependency where the extra is not installed, Busy where another process has it.
+    """
+
+    def __init__(self, home: Path, url: str | None = None, *, say: Say = lambda *_: None) -> None:
+        try:
+            import dbos  # noqa: F401
+        except ModuleNotFoundError:
+            raise MissingDependency("dbos", "durable") from None
+        self.home, self._say = Path(home), say
+        self.place = Place.of(self.home, url)
+        self._live: dict[str, _Live] = {}
+        self._launching = threading.Lock()
+        self._held = ExitStack()
+        self._launched = False
+
+    def __enter__(self) -> Durable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, context: Context, pipeline: Pipeline, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The last stage's output: a `Drive`."""
+        try:
+            self._launch(context, pipeline, run["id"])
+        except Busy:
+            raise
+        except Exception as error:  # the ledger is the record: the run does not need the engine
+            words = self.place.masked(f"{type(error).__name__}: {error}")[:300]
+            self._say(context.loop.name, f"{self.place} cannot be used, this run is performed in process: {words}")
+            return follow(context, pipeline, run)
+        live = _Live(context, pipeline, run)
+        if self._live.setdefault(run["id"], live) is not live:
+            raise Busy(f"expected run {run['id']} to be free, got it driven already in this process")
+        try:
+            self._submit(live)
+            found = self._await(live)
+            self._recorded(run["id"])
+            return found
+        finally:
+            del self._live[run["id"]]
+
+    def close(self) -> None:
+        """Let go of the engine and of its lock; what runs stays pending."""
+        with self._launching:
+            if self._launched:
+                from dbos import DBOS
+
+                global _CURRENT
+                _CURRENT = None
+                DBOS.destroy()
+                self._launched = False
+            self._held.close()
+
+    # -- the engine --------------------------------------------------------------------------------
+
+    def _launch(self, context: Context, pipeline: Pipeline, ident: str) -> None:
+        with self._launching:
+            if self._launched:
+                return
+            from dbos import DBOS
+
+            global _CURRENT
+            if _CURRENT is not None:
+                raise Busy(f"expected one engine a process, got one for {_CURRENT.home} as well")
+            with ExitStack() as held:
+                held.enter_context(lock(self.home, LOCK))
+                quiet()
+                workflow()
+                DBOS(config=self.place.config(pipeline))
+                try:
+                    DBOS.launch()
+                    self._tidy(context, ident)
+                except BaseException:
+                    DBOS.destroy()
+                    raise
+                self._held = held.pop_all()
+            _CURRENT, self._launched = self, True
+
+    def _submit(self, live: _Live) -> None:
+        """Begin the run's workflow, or go on with one that an earlier process left."""
+        from dbos import DBOS, SetWorkflowID
+
+        ident, name = live.run["id"], live.context.loop.name
+        version = version_of(live.pipeline)
+        _, state = read(live.context.ledger, name)
+        champion = state.champion or ""
+        found = DBOS.get_workflow_status(ident)
+        if found is not None:
+            same = found.app_version == version and list(found.input["args"] if found.input else ()) == [ident, champion]
+            if same and found.status in _OPEN:
+                self._say(name, f"run {ident} goes on where it stopped ({found.status.lower()} in {self.place})")
+                DBOS.resume_workflow(ident)
+                return
+            if found.app_version != version:
+                self._say(name, f"run {ident} was begun by {found.app_version}, and {version} finishes it")
+            DBOS.delete_workflow(ident)
+        with SetWorkflowID(ident):
+            DBOS.start_workflow(workflow(), ident, champion)
+
+    def _await(self, live: _Live) -> dict[str, Any]:
+        while not live.done.wait(0.1):
+            with live.guard:
+                if live.context.stopping() and not live.entered:
+                    live.entered = True  # nobody may begin it any more
+                    raise Held("waiting for the engine")
+        if live.raised is not None:
+            raise live.raised
+        assert live.result is not None
+        return live.result
+
+    def _recorded(self, ident: str) -> None:
+        """Give the engine a moment to record how a run ended."""
+        from dbos import DBOS
+
+        for _ in range(40):
+            found = DBOS.get_workflow_status(ident)
+            if found is None or found.status not in _OPEN:
+                return
+            time.sleep(0.05)
+
+    def _tidy(self, context: Context, ident: str) -> None:
+        """Take out of the engine what the ledger has ended, and say so: killed at the very end, or
+        abandoned."""
+        from dbos import DBOS
+
+        states = [read(context.ledger, name)[1] for name in context.ledger.loops()]
+        known = {ident, *(state.cycle["id"] for state in states if state.cycle)}
+        for one in DBOS.list_workflows(status=list(_OPEN)):
+            if one.workflow_id not in known:
+                DBOS.delete_workflow(one.workflow_id)
+                self._say("", f"run {one.workflow_id} had ended in the ledger: taken out of {self.place}")
+
+    # -- within a workflow -------------------------------------------------------------------------
+
+    def enter(self, ident: str) -> _Live:
+        """The run behind a workflow; Held where nobody here drives it, or it runs already."""
+        live = self._live.get(ident)
+        if live is None:
+            raise Held(f"nobody drives {ident}")
+        with live.guard:
+            if live.entered:
+                raise Held(f"{ident} runs already")
+            live.entered = True
+        return live
+
+    def stage(self, ident: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Perform one stage of a run."""
+        live = self._live[ident]
+        step = next(one for one in live.pipeline.steps if one.name == name)
+        try:
+            return attempt(live.context, ident, step, data)
+        except (Busy, Conflict, StoreError) as error:
+            raise _Later(str(error)) from error
+
+
+_CURRENT: Durable | None = None
+_WORKFLOW: list[Any] = []
+
+
+def workflow() -> Any:
+    """The one workflow, registered once a process: (run, champion at its beginning) -> output."""
+    if not _WORKFLOW:
+        from dbos import DBOS
+
+        _WORKFLOW.append(DBOS.workflow(name="trueup-run", max_recovery_attempts=None)(_run))
+    return _WORKFLOW[0]
+
+
+def _run(ident: str, _champion: str) -> dict[str, Any]:
+    durable = _CURRENT
+    if durable is None:
+        raise Held("the engine is being closed")
+    live = durable.enter(ident)
+    try:
+        live.result = _stages(durable, live)
+    except _Later as later:
+        live.raised = later.__cause__
+        raise
+    except BaseException as error:
+        live.raised = error
+        raise
+    finally:
+        live.done.set()
+    return live.result
+
+
+def _stages(durable: Durable, live: _Live) -> dict[str, Any]:
+    from dbos import DBOS
+
+    outputs: dict[str, Any] = {}
+    for step in live.pipeline.steps:
+        data = live.pipeline.inputs(step, live.run, outputs)
+        outputs[step.name] = DBOS.run_step({"name": step.name}, durable.stage, live.run["id"], step.name, data)
+    last: dict[str, Any] = outputs[live.pipeline.steps[-1].name]
+    return last
+
+
+def version_of(pipeline: Pipeline) -> str:
+    """What the engine calls the application's version: that of the pipeline alone."""
+    return f"{pipeline.name}-{pipeline.version}"
+
+
+def quiet() -> None:
+    """No telemetry, and no words but errors."""
+    import logging
+
+    for name in ("DBOS__CONDUCTOR_KEY", "DBOS__CLOUD"):
+        os.environ.pop(name, None)
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
+
+
+# -- where it lies --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The engine's database: its URL, never shown with its password, and a schema of the home's own."""
+
+    url: str = field(repr=False)
+    schema: str
+
+    @classmethod
+    def of(cls, home: Path, url: str | None) -> Place:
+        folder = home / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        if url is None:
+            return cls(f"sqlite:///{(folder / 'dbos.sqlite').absolute()}", "dbos")
+        if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+            raise ArgumentError(
+                f"expected postgresql://user@host/database, got {url.partition(':')[0]}:...",
+                cure="name a Postgres server, or leave --durable out: SQLite in the home",
+            )
+        return cls(url.replace("postgres://", "postgresql://", 1), f"trueup_{_ident(folder)}")
+
+    def config(self, pipeline: Pipeline) -> Any:
+        return {
+            "name": NAME, "system_database_url": self.url, "dbos_system_schema": self.schema,
+            "application_version": version_of(pipeline), "executor_id": f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            "log_level": "CRITICAL", "console_log_level": "CRITICAL", "enable_otlp": False, "serializer": _serializer(),
+            "use_listen_notify": False,
+        }
+
+    def client(self) -> Any:
+        """A client, which launches nothing: for whoever only looks."""
+        from dbos import DBOSClient
+
+        quiet()
+        return DBOSClient(
+            system_database_url=self.url, dbos_system_schema=self.schema, serializer=_serializer(),
+            application_name=NAME, retry_connection_errors=False,
+        )
+
+    def masked(self, text: str) -> str:
+        """A text without this place's password."""
+        secret = _password(self.url)
+        return text.replace(secret, "***") if secret else text
+
+    def __str__(self) -> str:
+        if self.url.startswith("sqlite"):
+            return "DBOS on SQLite"
+        secret = _password(self.url)
+        return f"DBOS on {self.url.replace(f':{secret}@', ':***@') if secret else self.url}"
+
+
+def statuses(home: Path, url: str | None = None) -> dict[str, dict[str, Any]]:
+    """What the engine says of its runs, by id: {"status", "version"}; nothing where it has no
+    database. Asked through the client, which runs nothing."""
+    url = url or os.environ.get(URL) or None
+    place = Place.of(home, None if url == OFF else url)
+    if place.url.startswith("sqlite") and not (home / FOLDER / "dbos.sqlite").exists():
+        return {}
+    client = place.client()
+    try:
+        return {
+            one.workflow_id: {"status": one.status, "version": one.app_version} for one in client.list_workflows()
+        }
+    finally:
+        client.destroy()
+
+
+def driver(home: Path, url: str | None, say: Say) -> Durable | None:
+    """What drives a service's runs: the engine by URL, by TRUEUP_DURABLE_URL, or on SQLite; None,
+    after saying so, where it is off or not installed."""
+    asked = url or os.environ.get(URL) or None
+    if asked == OFF:
+        say("", "runs are performed in process")
+        return None
+    try:
+        return Durable(home, asked, say=say)
+    except MissingDependency as missing:
+        if asked is not None:
+            raise
+        say("", f"runs are performed in process: DBOS is not installed ({missing.cure})")
+        return None
+
+
+def _ident(folder: Path) -> str:
+    """A name of the home's own among those that share a server, made once."""
+    path = folder / "id"
+    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        file.write(uuid.uuid4().hex[:12])
+    return path.read_text("utf-8").strip()
+
+
+def _password(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
+
+
+def _serializer() -> Any:
+    """JSON, where DBOS would pickle: what comes out of a shared database is data, not code."""
+    from dbos import Serializer
+
+    class Plain(Serializer):  # type: ignore[misc]  # dbos is not typed here
+        def serialize(self, data: Any) -> str:
+            return dumps(data if not isinstance(data, BaseException) else f"{type(data).__name__}: {data}")
+
+        def deserialize(self, serialized_data: str) -> Any:
+            return loads(serialized_data)
+
+        def name(self) -> str:
+            return "trueup_json"
+
+    return Plain()
