@@ -240,7 +240,7 @@ def killed(ledger: Ledger, tmp_path: Path) -> Callable[..., None]:
 def test_a_killed_run_goes_on_in_a_new_process(
     kind: str, left: str, ledger: Ledger, make: Make, killed: Any, request: pytest.FixtureRequest
 ) -> None:
-    """The engine's database may be whole, gone, or of an older pipeline: the ledger is the record."""
+    """TRU-10: the engine's database may be whole, gone, or of an older pipeline: the ledger is the record."""
     url = request.getfixturevalue("postgres") if kind == "postgres" else None
     killed(url)
     assert [one["status"] for one in statuses(ledger.home, url).values()] == ["PENDING"]
