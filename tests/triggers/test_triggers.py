@@ -154,7 +154,6 @@ def test_falls_needs_a_floor_between_0_and_1() -> None:
             Falls(THUMBS, below=bad)
 
 
-<<<<<<< HEAD
 def test_trg_07_feedback_is_counted_within_its_window() -> None:
     trigger = Feedback(THUMBS, at_least=3, within=timedelta(days=2))
     few = trigger.look(Facts(outcomes=([0.0, 1.0, 0.0, 1.0], [NOW] * 4)))
@@ -196,7 +195,8 @@ def test_trg_07_alerts_are_counted_with_what_they_say() -> None:
 def test_trg_07_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ArgumentError):
         make()
-=======
+
+
 @pytest.mark.parametrize(
     ("said", "fields"),
     [
@@ -223,4 +223,3 @@ def test_a_schedule_in_a_zone_comes_once_a_night_the_whole_year() -> None:
     assert schedule.due(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, 12, tzinfo=UTC)) == (
         datetime(2026, 12, 31, 1, 30, tzinfo=UTC), 365
     )
->>>>>>> 3efc82c (Run cycles as durable workflows behind our own pipeline, list them by name, and say what a late look stands for)
