@@ -204,6 +204,8 @@ def test_tru_12_propose_asks_before_a_release_and_spends_nothing_before(make: Ma
     assert ident is not None
     assert made[-1].reason == f"waits for owners, since 2026-01-01 00:00: trueup approve {ident}"
     quiet = make(when=[Rows(5_000)], proposal=Approval(by="owners"))
+    asks = make(proposal=Approval(by="owners")).plan(ledger).asks
+    assert asks == made[-1].reason
     later(ledger)
     assert kinds(run(quiet, ledger)) == [("propose", "HOLD"), ("look", "REST")], "another definition asks again"
     for _ in range(3):

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from trueup.alerts import AlertFile, alert
+from trueup.alerts import AlertFile, Apprise, alert
 from trueup.cli._main import trueup
 from trueup.client import connect
 from trueup.core.clock import ManualClock, to_us
 from trueup.core.events import Event, outcome
 from trueup.core.json import dumps
+from trueup.core.secrets import Env
 from trueup.core.task import Outcome
 from trueup.loop import Loop, run
 from trueup.loop.context import Context
@@ -146,3 +147,28 @@ def test_mon_01_a_training_that_fails_is_told_by_the_run_itself(make: Make, ledg
     assert [one["kind"] for one in json.loads(listed.output)] == ["failed", "alarm"]
     quiet = CliRunner().invoke(trueup, ["--home", str(ledger.home), "alerts", "mute", "failed", "--for", "2d", "-m", "known"])
     assert "failed is muted until" in quiet.output
+
+
+def test_mon_02_a_loop_that_observes_tells_of_its_alarms_once(make: Make, ledger: Ledger) -> None:
+    loop = make(when=[Alert("drift", within=30 * DAY)], mode="observe")
+    with connect("toys", ledger.home, clock=ledger.clock) as client:
+        client.signal("drift")
+    for _ in range(3):
+        later(ledger)
+        assert run(loop, ledger) == []
+        alert(ledger, "toys", [AlertFile()])
+    told = [json.loads(line) for line in (ledger.home / "alerts.jsonl").read_text().splitlines()]
+    alarms = [one for one in told if one["kind"] == "alarm"]  # beside the client's word that it has no champion yet
+    assert [(one["key"], one["command"]) for one in alarms] == [("alarm/alert:drift/0", "trueup status")]
+    assert ledger.decisions("toys") == []
+
+
+def test_a_channel_whose_secret_is_missing_is_a_note(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MON-01: a channel blocks nothing, not even a run."""
+    monkeypatch.delenv("NO_SUCH_URL", raising=False)
+    loop = make(alerts=[Apprise(Env("NO_SUCH_URL"))], when=[])
+    found = [(one.where, one.severe) for one in loop.check() if "NO_SUCH_URL" in one.what]
+    assert found == [("alerts", False)]
+    other = Outcome.of_input("other")
+    wrong = make(when=[Feedback(other, at_least=3)], target="kind")
+    assert any("corrections of the label that is learned" in one.what for one in replace(wrong, outcomes=(*wrong.outcomes, other)).check())

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from trueup.release import (
     approve,
     carry_in,
     carry_out,
+    decide,
     new_key,
     read,
     reject,
@@ -228,3 +232,53 @@ def test_approvers_are_values_and_keys_are_checked(keys: Any) -> None:
             Approver("ann", key)
     with pytest.raises(ArgumentError, match="name of a person"):
         Approver(" ")
+
+
+def test_reg_03_people_who_approve_at_the_same_moment_all_count(stand: Any) -> None:
+    """Five at once, from ledgers of their own, as five terminals would: nobody is lost, nobody counts twice."""
+    names = ["ann", "ben", "cat", "dan", "eve"]
+    ident = asked(stand, by=names, needs=5)
+    ready = threading.Barrier(10)
+
+    def say(name: str) -> str:
+        with Ledger.open(stand.ledger.home, clock=stand.clock) as ledger:
+            ready.wait()
+            try:
+                return approve(ledger, "l", ident, reason="yes", who=name).verdict
+            except Refused:
+                return "refused"
+
+    with ThreadPoolExecutor(10) as pool:
+        said = list(pool.map(say, [*names, *names]))
+    assert sorted(said) == ["HOLD"] * 4 + ["PASS"] + ["refused"] * 5
+    made = stand.ledger.decisions("l", kind="approve")
+    assert sorted(one.actor for one in made) == names
+    assert passed(stand)
+
+
+def test_hit_01_a_yes_that_was_written_past_the_door_does_not_count(stand: Any, keys: Any) -> None:
+    """A row in the state is not a signature: the look verifies it again."""
+    _, public = keys("ann")
+    ident = asked(stand, by=[Approver("ann", public)])
+    generation, state = read(stand.ledger, "l")
+    found = waiting(state)
+    assert found is not None
+    forged = {
+        "candidate": ident, "digest": found[0]["digest"], "who": "ann", "reason": "yes", "by": "ann", "at": 1,
+        "signature": "AAAA", "key": public,
+    }
+    assert state.release is not None
+    release = replace(state.release, approval={**forged, "given": [forged]})
+    decide(stand.ledger, "l", generation, replace(state, release=release), kind="approve", verdict="PASS", reason="forged")
+    assert not passed(stand)
+
+
+def test_hit_01_why_shows_who_approved_what(stand: Any) -> None:
+    ident = asked(stand, by=["ann", "ben"], needs=2)
+    for who in ("ann", "ben (unverified)"):
+        approve(stand.ledger, "l", ident, reason=f"{who} read it", who=who)
+    made = stand.advance()[0]
+    lines = "\n".join(why(stand.ledger, made.id).lines)
+    assert f"asked of ann, ben on 2026-01-01 00:00, digest {made.evidence['request']['digest']}" in lines
+    assert "yes by ann on 2026-01-01 00:00: ann read it (nobody has verified who that is" in lines
+    assert "yes by ben (unverified)" in lines

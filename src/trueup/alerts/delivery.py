@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.alerts.alert import Alert, at_least
 from trueup.alerts.channels import Channel
-from trueup.alerts.reading import DAY_US, of_decision, of_signal, of_state
+from trueup.alerts.reading import DAY_US, of_decision, of_report, of_signal, of_state
 from trueup.core.clock import to_us
 from trueup.core.errors import Busy, TrueupError
 from trueup.core.json import loads
@@ -116,6 +116,10 @@ def _read(ledger: Ledger, loop: str, now: int) -> None:
     signals, cut = ledger.count(loop, "signal"), ledger.cut()
     for one in of_state(loop, state, now):
         tell(ledger, one)
+    for report in ledger.records(loop, "report", newest=True, limit=1):
+        if report["now"] > now - KEPT_US:
+            for one in of_report(loop, report, state):
+                tell(ledger, one)
     if (generation, signals) == (cursor["generation"], cursor["signals"]):
         return
     for one in _new(ledger, loop, cursor, generation, signals, cut, now):

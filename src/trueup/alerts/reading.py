@@ -73,19 +73,29 @@ def _risk(decision: Decision, promise: Mapping[str, Any]) -> Iterator[Alert]:
 def _alarms(decision: Decision) -> Iterator[Alert]:
     """Detectors that have fired, once for each reference, and a limit of money that holds trainings back."""
     state, result = decision.evidence["parameters"]["state"], decision.evidence["result"]
+    yield from _found(decision.loop, result, state, decision.at, f"trueup why {decision.id}")
+
+
+def of_report(loop: str, report: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Alert]:
+    """The alarms of a loop that only observes."""
+    known = {"accepted": state.get("accepted", {}), "since": state.get("since"), "trained": state.get("trained")}
+    yield from _found(loop, report, known, report["now"], "trueup status")
+
+
+def _found(
+    loop: str, result: Mapping[str, Any], state: Mapping[str, Any], at: int, command: str
+) -> Iterator[Alert]:
     for part in result["when"]:
         detector = part["evidence"].get("detector")
         if part["holds"] and detector:
             since = max(state["accepted"].get(detector, 0), state["since"] or 0)
             yield Alert(
-                f"alarm/{detector}/{since}", decision.loop, "alarm", "warning", f"{part['part']}: {part['reason']}",
-                decision.at, f"trueup why {decision.id}",
+                f"alarm/{detector}/{since}", loop, "alarm", "warning", f"{part['part']}: {part['reason']}", at, command,
             )
     for part in result["unless"]:
         if part["holds"] and part["part"] == "spend":
             yield Alert(
-                f"money/{state['trained']}", decision.loop, "money", "warning", f"the money is spent: {part['reason']}",
-                decision.at, "trueup plan",
+                f"money/{state['trained']}", loop, "money", "warning", f"the money is spent: {part['reason']}", at, "trueup plan",
             )
 
 

@@ -105,7 +105,7 @@ def plan_lines(plan: Plan) -> list[str]:
             f"shadow: {pairs} at margin {seen['margin']:g} and level {seen['level']:.3g} (test {seen['test']}), "
             f"disagreement {seen['disagreement']:.3f}: {days}"
         )
-    for words in (plan.release, plan.waiting and f"next in line: {plan.waiting}"):
+    for words in (plan.release, plan.asks, plan.waiting and f"next in line: {plan.waiting}"):
         if words:
             text.append(words)
     if plan.paused is not None:

@@ -12,6 +12,7 @@ from trueup.core.errors import TrueupError
 from trueup.core.secrets import Env, File
 from trueup.core.task import Outcome
 from trueup.release import Full, Shadow
+from trueup.triggers import Feedback
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -48,16 +49,26 @@ def _names(loop: Loop) -> Iterator[Problem]:
         of = getattr(trigger, "of", None)
         if isinstance(of, Outcome) and of not in loop.outcomes:
             yield Problem("when", f"{type(trigger).__name__} watches {of.name!r}, which is not among the outcomes")
+        if isinstance(trigger, Feedback) and trigger.of.label and trigger.of.name != loop.target and trigger.of not in _learned(loop):
+            yield Problem("when", f"Feedback counts corrections of the label that is learned, and {trigger.of.name!r} is another")
     if not loop.when:
         yield Problem("when", "no trigger: only a person can start a training", severe=False)
 
 
+def _learned(loop: Loop) -> list[Outcome]:
+    try:
+        return [loop.label]
+    except TrueupError:  # said already
+        return list(loop.outcomes)
+
+
 def _secrets(loop: Loop) -> Iterator[Problem]:
+    told = set(_find(loop.alerts, (Env, File)))  # a channel that cannot be reached blocks nothing
     for secret in _find(loop, (Env, File)):
         try:
             secret.reveal()
         except TrueupError as error:
-            yield Problem("secrets", str(error))
+            yield Problem("alerts" if secret in told else "secrets", str(error), severe=secret not in told)
 
 
 def _find(part: Any, kinds: tuple[type, ...]) -> Iterator[Any]:

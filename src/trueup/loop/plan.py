@@ -12,7 +12,15 @@ from trueup.loop.context import Context
 from trueup.loop.facts import SUPPOSED, LedgerFacts
 from trueup.loop.look import Look, findings
 from trueup.loop.queries import QUERIES
-from trueup.release import LoopState, Shadow, forecast_trial, next_level, read
+from trueup.release import (
+    LoopState,
+    Shadow,
+    forecast_trial,
+    next_level,
+    read,
+    waiting,
+    waiting_words,
+)
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -26,7 +34,8 @@ USUAL_DISAGREEMENT = 0.15
 class Plan:
     """The evidence of every trigger against its line, what training would take, and what a
     release would need: rows, seconds, money, pairs and days at the present traffic. `days` is what
-    the running shadow still needs at most, None where none runs or no label has come."""
+    the running shadow still needs at most, None where none runs or no label has come. `asks`
+    says whom a candidate waits for."""
 
     loop: str
     at: datetime
@@ -44,6 +53,7 @@ class Plan:
     waiting: str | None
     forecast: dict[str, Any] | None
     days: float | None = None
+    asks: str | None = None
 
     @property
     def trains(self) -> bool:
@@ -58,6 +68,7 @@ class Plan:
             "rows": self.rows, "new_rows": self.new_rows, "min_rows": self.min_rows,
             "seconds": self.seconds, "money": self.money, "release": self.release,
             "waiting": self.waiting, "forecast": self.forecast, "days": self.days,
+            "asks": self.asks,
         }
 
 
@@ -75,6 +86,7 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
     costs = ledger.records(loop.name, "cost", limit=1, newest=True)
     money = f"{costs[0]['amount']:.2f} {costs[0]['currency']}" if costs and costs[0]["currency"] else None
     forecast = _forecast(loop, ledger, state, cut, at)
+    asked = waiting(state)
     return Plan(
         loop=loop.name, at=now, champion=state.champion, paused=state.paused,
         due=looked is None or loop.look.due(looked, now) is not None, next_look=loop.look.next(now),
@@ -83,6 +95,7 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
         seconds=costs[0]["seconds"] if costs else None, money=money,
         release=_running(state), waiting=state.waiting,
         forecast=forecast, days=_days_left(state, forecast),
+        asks=None if asked is None else waiting_words(*asked, at),
     )
 
 

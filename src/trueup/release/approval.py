@@ -89,4 +89,6 @@ class Approval:
 
     def rule(self, scene: Scene) -> Ruling:
         call, words = judge(scene.release.parameters, scene.release.approval, scene.release.candidate, scene.now)
-        return Ruling(call, words)
+        said = scene.release.approval
+        evidence = {"request": scene.release.parameters, "approval": said} if call == "PASS" and "of" in scene.release.parameters else {}
+        return Ruling(call, words, evidence)

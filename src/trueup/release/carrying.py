@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.decisions import Decision
-from trueup.core.errors import DataError, Refused
+from trueup.core.errors import Conflict, DataError, Refused
 from trueup.release.consent import waits
 from trueup.release.saying import sign_with, take
 from trueup.release.state import read
@@ -52,6 +52,14 @@ def carry_in(ledger: Ledger, loop: str, data: Mapping[str, Any]) -> Decision:
             raise DataError(f"expected a signed approval with {name}, got {str(spoken.get(name))[:40]!r}")
     if data.get("loop") != loop:
         raise Refused(f"expected an approval for {loop}, got one for {str(data.get('loop'))[:80]!r}")
+    while True:
+        try:
+            return _take_in(ledger, loop, spoken)
+        except Conflict:  # somebody else has decided at the same moment
+            continue
+
+
+def _take_in(ledger: Ledger, loop: str, spoken: dict[str, Any]) -> Decision:
     generation, state = read(ledger, loop)
     found = waits(state)
     if found is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trueup.core.clock import from_us
 from trueup.core.json import digest
+from trueup.release.keys import verify
 from trueup.release.state import LoopState
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def judge(
 ) -> tuple[Literal["PASS", "REFUSE", "HOLD"], str]:
     """Whether enough people have approved what is asked of them, in words."""
     given = standing(asked, said, now) if candidate == asked["candidate"] else []
+    given = [one for one in given if _proved(asked, one)]
     needs = asked.get("needs", 1)
     if len(given) >= needs:
         return "PASS", "; ".join(f"approved by {one['who']}: {one['reason']}" for one in given)
@@ -98,6 +100,17 @@ def judge(
     if until is not None and now >= until:
         return "REFUSE", f"nobody approved it within {timedelta(microseconds=until - asked['since'])}"
     return "HOLD", waiting_words(asked, said, now)
+
+
+def _proved(asked: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Whether the key of a person who has one signed this: looked at again when it counts."""
+    key = next((who["key"] for who in asked.get("approvers", ()) if who["name"] == person(one["who"])), None)
+    return key is None or verify(key, statement(one), one.get("signature"))
+
+
+def statement(spoken: Mapping[str, Any]) -> dict[str, Any]:
+    """What a signature covers: the digest of the request, so everything that it names, and the words."""
+    return {"kind": "trueup.approval", **{name: spoken[name] for name in ("candidate", "digest", "who", "reason", "at")}}
 
 
 def waiting_words(asked: Mapping[str, Any], said: Mapping[str, Any] | None, now: int) -> str:

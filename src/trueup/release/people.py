@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import Refused
+from trueup.core.errors import Conflict, Refused
 from trueup.registry import candidate as registered
 from trueup.release.advance import end
 from trueup.release.consent import UNVERIFIED, waits
@@ -38,15 +38,19 @@ def approve(
     Refused where nothing waits for an approval, another candidate does, this person may not
     approve, or has done so already.
     """
-    generation, state = read(ledger, loop)
-    asked, said = _waiting(loop, state)
-    if asked["candidate"] != candidate:
-        raise Refused(
-            f"expected an approval of {asked['candidate']}, which is what waits, got {candidate!r}",
-            cure=f"trueup approve {asked['candidate']}",
-        )
-    spoken = sign_with(asked, who or whoami(), reason, to_us(ledger.clock.now()), key)
-    return take(ledger, loop, generation, state, asked, said, spoken)
+    while True:
+        generation, state = read(ledger, loop)
+        asked, said = _waiting(loop, state)
+        if asked["candidate"] != candidate:
+            raise Refused(
+                f"expected an approval of {asked['candidate']}, which is what waits, got {candidate!r}",
+                cure=f"trueup approve {asked['candidate']}",
+            )
+        spoken = sign_with(asked, who or whoami(), reason, to_us(ledger.clock.now()), key)
+        try:
+            return take(ledger, loop, generation, state, asked, said, spoken)
+        except Conflict:  # somebody else has decided; what is approved is a digest, so look again whether it waits
+            continue
 
 
 def reject(

@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
-from trueup.release.consent import UNVERIFIED, person, standing, with_said
+from trueup.release.consent import UNVERIFIED, person, standing, statement, with_said
 from trueup.release.keys import sign, verify
 from trueup.release.state import LoopState, decide
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
-
-
-def statement(spoken: Mapping[str, Any]) -> dict[str, Any]:
-    """What a signature covers: the digest of the request, so everything that it names, and the words."""
-    return {"kind": "trueup.approval", **{name: spoken[name] for name in ("candidate", "digest", "who", "reason", "at")}}
 
 
 def sign_with(
