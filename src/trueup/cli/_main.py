@@ -42,6 +42,7 @@ _GROUPS = {
 _EXTRAS = {
     **dict.fromkeys(("adbc_driver_sqlite", "cryptography", "duckdb", "numpy", "pyarrow", "scipy", "sklearn", "skops"), "loop"),
     "xgboost": "classic",
+    **dict.fromkeys(("peft", "safetensors", "tokenizers", "torch", "transformers"), "lora"),
 }
 """What the base package comes without, and the extra that brings it."""
 

@@ -24,7 +24,7 @@ from trueup.registry import Reign, reigns
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WORDS = {
+WORDS = {
     ("look", "REST"): "rest", ("look", "TRAIN"): "trained", ("install", "PROMOTE"): "promoted",
     ("promote", "PROMOTE"): "promoted", ("stop", "REFUSE"): "refused", ("refuse", "REFUSE"): "refused",
     ("rollback", "ROLLBACK"): "rolled back", ("invalid", "INVALID"): "invalid",
@@ -103,7 +103,7 @@ def by_month(made: Sequence[Decision]) -> list[Look]:
     not show its rests."""
     looks = []
     for month, group in groupby(made, key=lambda one: from_us(one.at).replace(day=1, hour=0)):
-        named = [(one, _WORDS[one.kind, one.verdict]) for one in group if (one.kind, one.verdict) in _WORDS]
+        named = [(one, WORDS[one.kind, one.verdict]) for one in group if (one.kind, one.verdict) in WORDS]
         words = list(dict.fromkeys(word for _, word in named))
         told = [word for word in words if word != "rest"] or words
         why = "; ".join(dict.fromkeys(one.reason for one, word in named if word in told and word != "rest"))

@@ -182,7 +182,7 @@ def new_wave(teller: Teller, year: Year) -> None:
         if evidence else f"{len(fired)} trainings",
         "one training, for Falls",
     )
-    _passed(teller, candidate, "its candidate passed the golden gates")
+    passed(teller, candidate, "its candidate passed the golden gates")
     shown = proven(made)
     teller.expect(
         bool(shown) and shown["new"] > shown["old"],
@@ -196,10 +196,11 @@ def new_wave(teller: Teller, year: Year) -> None:
     )
 
 
-def _passed(teller: Teller, candidate: Decision | None, what: str) -> None:
-    passed = candidate is not None and candidate.verdict == "PASS"
+def passed(teller: Teller, candidate: Decision | None, what: str) -> None:
+    """Hold a training to its candidate: it passed the golden gates."""
+    good = candidate is not None and candidate.verdict == "PASS"
     reason = candidate.reason if candidate is not None else ""
-    teller.expect(passed, what if passed else reason, "a candidate that passes the golden gates")
+    teller.expect(good, what if good else reason, "a candidate that passes the golden gates")
 
 
 def _promoted(teller: Teller, made: Sequence[Decision], end: Decision | None) -> None:
@@ -237,17 +238,17 @@ def flooded(teller: Teller, year: Year) -> None:
     teller.say("With CapPerUnit(0.01) in the recipe:", "bold")
     candidate = trained(teller, made)
     end = released(teller, made)
-    dropped, of = _capped(candidate)
+    dropped, of = capped(candidate)
     teller.expect(
         dropped > of / 4,
         f"the cap dropped {dropped:,} of {of:,} rows ({dropped / max(of, 1):.0%}), all of one unit",
         "a cap that drops more than a quarter of the rows",
     )
-    _passed(teller, candidate, "what was left was learned: its candidate passed the golden gates")
+    passed(teller, candidate, "what was left was learned: its candidate passed the golden gates")
     _promoted(teller, made, end)
     teller.say(f"The same look on a copy of the ledger ({NO_CAP}), with the cap taken out of the recipe:", "bold")
     refused = trained(teller, other)
-    failed = _failed_slices(refused)
+    failed = failed_slices(refused)
     named = ", ".join(f"{by} {name}" for by, name in failed if by)
     teller.expect(
         refused is not None and refused.kind == "stop" and ("genre", world.flood_from) in failed,
@@ -260,7 +261,7 @@ def flooded(teller: Teller, year: Year) -> None:
     )
 
 
-def _capped(candidate: Decision | None) -> tuple[int, int]:
+def capped(candidate: Decision | None) -> tuple[int, int]:
     """Rows that the cap dropped from the window, and rows of the window."""
     steps = funnel(candidate).steps if candidate is not None and "funnel" in candidate.evidence else ()
     new = {step.name: step for step in steps if step.part == "new"}
@@ -278,7 +279,8 @@ def _without_cap(year: Year) -> list[Decision]:
         return run(loop, ledger, base=year.home, progress=year.progress)
 
 
-def _failed_slices(refused: Decision | None) -> list[tuple[str, str]]:
+def failed_slices(refused: Decision | None) -> list[tuple[str, str]]:
+    """(slicing, slice) of each part of the golden sets on which a candidate failed."""
     if refused is None:
         return []
     parts: Iterator[dict[str, Any]] = (
@@ -301,7 +303,7 @@ def harmful(teller: Teller, year: Year) -> None:
     made = year.until(month(10))
     candidate = trained(teller, made)
     end = released(teller, made)
-    _passed(teller, candidate, "it passed the golden gates")
+    passed(teller, candidate, "it passed the golden gates")
     shown = proven(made)
     teller.expect(
         bool(shown),
@@ -310,13 +312,14 @@ def harmful(teller: Teller, year: Year) -> None:
     )
     if end is not None and end.kind == "rollback" and end.evidence.get("method") == "canary":
         teller.expect(True, "the canary rolled it back by itself; the champion serves everybody again", "")
-        _how_fast(teller, end)
+        how_fast(teller, end)
     else:
         got = f"{end.kind} on {day(end)}: {end.reason}" if end else ""
         teller.expect(False, got, "a rollback by the canary")
 
 
-def _how_fast(teller: Teller, end: Decision) -> None:
+def how_fast(teller: Teller, end: Decision) -> None:
+    """How many units a canary took to see harm, beside how many it takes by and large."""
     result, parameters = end.evidence["result"], end.evidence["parameters"]
     usual = units_to_see(parameters)
     alone = units_to_see({**parameters, "p95": None})

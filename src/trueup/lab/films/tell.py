@@ -59,14 +59,14 @@ class Account:
 class Teller:
     """Tells scenes as they happen, with a bar while time passes; with `quiet`, only writes them down."""
 
-    def __init__(self, home: Path, *, quiet: bool = False, console: Console | None = None) -> None:
-        self.account = Account(home)
+    def __init__(self, home: Path, *, quiet: bool = False, console: Console | None = None, days: int = 365) -> None:
+        self.account, self.days = Account(home), days
         self.console = console or Console(quiet=quiet, highlight=False)
         self._bar = Progress(
             SpinnerColumn(), TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn(),
             console=self.console, transient=True, disable=quiet or not self.console.is_terminal,
         )
-        self._task = self._bar.add_task("the world", total=365)
+        self._task = self._bar.add_task("the world", total=days)
         self._began = time.perf_counter()
 
     @contextmanager
@@ -110,7 +110,7 @@ class Teller:
 
     def progress(self, what: str, done: int, total: int) -> None:
         """How far the year is, or which step is at work."""
-        if total == 365:
+        if total == self.days:
             self._bar.update(self._task, description=what, completed=done)
         else:
             self._bar.update(self._task, description=what)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,12 +93,24 @@ class Year:
 
     def copy(self, folder: Path) -> Ledger:
         """A copy of the ledger as it is now, open: to see what would have been."""
-        shutil.copytree(self.home, folder, ignore=shutil.ignore_patterns("locks", folder.name))
+        copy_home(self.home, folder)
         return Ledger.open(folder, clock=self.clock)
 
     def close(self) -> None:
         self.client.close()
         self.ledger.close()
+
+
+def copy_home(home: Path, folder: Path) -> None:
+    """Copy a home that is in use. The journal goes through SQLite: whoever reads its file in another
+    way lets go of this process's locks on it as he closes it, and another process may then take its
+    log away."""
+    shutil.copytree(home, folder, ignore=shutil.ignore_patterns("locks", folder.name, "journal.sqlite*"))
+    with (
+        closing(sqlite3.connect(home / "journal.sqlite")) as mine,
+        closing(sqlite3.connect(folder / "journal.sqlite")) as other,
+    ):
+        mine.backup(other)
 
 
 def write_home(home: Path, world: World) -> Loop:
