@@ -61,19 +61,22 @@ def build(
     golden: Iterable[GoldenSet | GoldenItems] = (),
     seed: int = 0,
     parents: Sequence[str] = (),
+    after: int | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Built:
     """Build the dataset of a loop at a cut of its ledger; `target` is the outcome to be learned.
 
     The same arguments over the same ledger give the same Snapshot, byte for byte of its manifest
     and of its rows' digest. `golden` are the sets that must not train, rolling ones included.
-    `parents` are ids of earlier Snapshots. `progress(step, rows)` is told of each step. Too few
+    `parents` are ids of earlier Snapshots. Where the model to go on from has learned from a Snapshot
+    at the cut `after`, only rows that could not be seen there, or whose label has changed since, are
+    new; those that could are old, and replay draws from them. `progress(step, rows)` is told of each step. Too few
     rows, one class only, an empty window and a gate that refuses are no errors but a refusal.
     """
     sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
     for items in sets:
         check_frozen(ledger, loop, items)
-    work = _Work(recipe, seed, sets, progress)
+    work = _Work(recipe, seed, sets, progress, after)
     try:
         rows = work.run(ledger, loop, target, cut, now_us)
     except _Refusal as refusal:
@@ -84,6 +87,8 @@ def build(
     )
     manifest["golden"] = [{"name": s.name, "digest": s.digest, "items": len(s)} for s in sets]
     manifest["parents"] = list(parents)
+    if after is not None:
+        manifest["after"] = after
     return Built(write(ledger, manifest, rows), funnel)
 
 
@@ -100,8 +105,9 @@ class _Work:
         seed: int,
         sets: Sequence[GoldenItems],
         progress: Callable[[str, int], None] | None,
+        after: int | None,
     ) -> None:
-        self.recipe, self.seed, self.progress = recipe, seed, progress
+        self.recipe, self.seed, self.progress, self.after = recipe, seed, progress, after
         self.teacher = distiller(recipe)
         self.steps: list[FunnelStep] = []
         self.golden = [s.name for s in sets]
@@ -118,7 +124,13 @@ class _Work:
         )
         self.teach = partial(distil, ledger, loop, now_us=now_us)
         self._note("labelled", rows.num_rows + sum(dropped.values()), rows, dropped)
-        new, old = self._window(rows, now_us)
+        seen = None
+        if self.after is not None:
+            seen, _ = labelled(
+                ledger, loop, target, cut=self.after, now_us=now_us, arms=recipe.arms, cohort=recipe.cohort,
+                unlabelled=self.teacher is not None,
+            )
+        new, old = self._window(rows, now_us, seen)
         new = self._curate(new, "new")
         if recipe.max_rows is not None and new.num_rows > recipe.max_rows:
             before, new = new.num_rows, draw(new, recipe.max_rows, self.seed, "max_rows")
@@ -132,18 +144,19 @@ class _Work:
             raise _Refusal(f"One class only: all {rows.num_rows:,} rows say {only[:80]}")
         return rows
 
-    def _window(self, rows: pa.Table, now_us: int) -> tuple[pa.Table, pa.Table]:
+    def _window(self, rows: pa.Table, now_us: int, seen: pa.Table | None) -> tuple[pa.Table, pa.Table]:
         since = window_start(self.recipe, now_us)
-        if since is None:
-            new, old = rows, rows.slice(0, 0)
-        else:
-            inside = pc.greater(rows["known"], since)
-            new, old = rows.filter(inside), rows.filter(pc.invert(inside))
-        self._note("window", rows.num_rows, new, {"older than the window": old.num_rows})
+        inside = np.ones(rows.num_rows, dtype=bool)
+        if since is not None:
+            inside = pc.greater(rows["known"], since).to_numpy().astype(bool)
+        fresh = inside if seen is None else inside & ~_repeated(rows, seen)
+        new, old = take(rows, fresh), take(rows, ~fresh)
+        gone = {"older than the window": int(np.count_nonzero(~inside)), "seen already": int(np.count_nonzero(inside & ~fresh))}
+        self._note("window", rows.num_rows, new, gone)
         if not new.num_rows:
             begin = "the beginning" if since is None else _day(since)
             raise _Refusal(
-                f"Empty window: no label became known from {begin} to {_day(now_us)}, "
+                f"Empty window: no {'unseen ' if seen is not None else ''}label became known from {begin} to {_day(now_us)}, "
                 f"{old.num_rows:,} before"
             )
         return new, old
@@ -207,6 +220,13 @@ class _Work:
         self.steps.append(FunnelStep(name, rows_in, rows.num_rows, reasons, dict(facts), part))
         if self.progress is not None:
             self.progress(name, rows.num_rows)
+
+
+def _repeated(rows: pa.Table, seen: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows stand among `seen` with the same target."""
+    known = dict(zip(seen["row_id"].to_pylist(), seen["target"].to_pylist(), strict=True))
+    pairs = zip(rows["row_id"].to_pylist(), rows["target"].to_pylist(), strict=True)
+    return np.array([ident in known and known[ident] == target for ident, target in pairs], dtype=bool)
 
 
 def _day(us: int) -> str:

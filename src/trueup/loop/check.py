@@ -83,10 +83,10 @@ def _find(part: Any, kinds: tuple[type, ...]) -> Iterator[Any]:
 
 
 def _trainer(loop: Loop) -> Iterator[Problem]:
-    from trueup.train import refuse
+    from trueup.train import goes_on, refuse
 
     try:
-        refuse(loop.trainer, loop.task.answers, stateful=False, weights=False)
+        refuse(loop.trainer, loop.task.answers, stateful=goes_on(loop.trainer), weights=False)
     except TrueupError as error:
         yield Problem("trainer", str(error))
 

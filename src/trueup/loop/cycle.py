@@ -13,9 +13,9 @@ from trueup.core.protocols import TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import source_digest, to_json
 from trueup.loop.context import Context
-from trueup.loop.lineage import base_of
+from trueup.loop.lineage import anew, said
 from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
-from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, TRAIN
+from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
 from trueup.release import decide, read
 
 CYCLE = Pipeline("cycle", 1, (
@@ -65,25 +65,36 @@ def understood(cycle: dict[str, Any]) -> int:
 
 def build(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     """The stage that builds the Snapshot, or says why there is none."""
-    from trueup.train import refuse
+    from trueup.train import goes_on, refuse
 
     loop, cycle = context.loop, data["run"]
-    refuse(loop.trainer, loop.task.answers, stateful=False, weights=False)
-    built = perform(context, cycle["id"], SNAPSHOT, {
+    refuse(loop.trainer, loop.task.answers, stateful=goes_on(loop.trainer), weights=False)
+    _, state = read(context.ledger, loop.name)
+    start = perform(context, cycle["id"], START, {
+        "champion": state.champion, "now": cycle["now"], "trainer": to_json(loop.trainer, context.base),
+    })
+    asked = {
         "cut": cycle["cut"], "now": cycle["now"], "recipe": to_json(loop.recipe, context.base),
         "golden": _golden(context),
-    })
+    }
+    built = perform(context, cycle["id"], SNAPSHOT, asked | start["rows"])
+    if built["unknown"]:
+        start = anew(start, f"labels that the champion does not know: {', '.join(built['unknown'][:5])}", cycle["now"])
+        built = perform(context, cycle["id"], SNAPSHOT, asked)
     if built["refusal"]:
-        raise Stopped("snapshot", built["refusal"], {"funnel": built["funnel"]})
-    return built
+        raise Stopped("snapshot", built["refusal"], {"funnel": built["funnel"], "start": said(start)})
+    return {**built, "start": start}
 
 
 def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     """The stage that trains on the Snapshot."""
     loop, cycle, built = context.loop, data["run"], data["snapshot"]
+    start = built.get("start") or {}
     job = TrainJob(
         loop=loop.name, trainer=to_json(loop.trainer, context.base), data=Ref.from_json(built["data"]),
-        output=loop.task.answers, seed=loop.seed, budget=loop.budget, base=base_of(context, read(context.ledger, loop.name)[1].champion),
+        output=loop.task.answers, seed=loop.seed, budget=loop.budget,
+        init=Ref.from_json(start["init"]) if start.get("init") else None,
+        base=Ref.from_json(start["base"]) if start.get("base") else None,
     )
     trained = perform(context, cycle["id"], TRAIN, {"job": job.to_json()})
     _pay(context, cycle["id"], trained)
@@ -112,10 +123,10 @@ def enlist(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     made = perform(context, cycle["id"], REGISTER, {
         "model": trained["model"], "snapshot": built["snapshot"], "parent": judged["champion"],
         "trainer": to_json(loop.trainer, context.base), "code": source_digest(type(loop.trainer)),
-        "metrics": trained["metrics"], "facts": {**trained["facts"], "seconds": trained["seconds"]},
+        "metrics": trained["metrics"], "facts": {**trained["facts"], "seconds": trained["seconds"], "start": said(built.get("start"))},
     })
     found = {**made, "snapshot": built["snapshot"], "funnel": built["funnel"], "gates": judged["gates"],
-             "report": judged["report"]}
+             "report": judged["report"], "start": said(built.get("start"))}
     if not judged["passed"]:
         failed = "; ".join(gate["reason"] for gate in judged["gates"] if not gate["passed"])
         raise Stopped("gates", failed, found)
@@ -180,4 +191,6 @@ def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision |
 
 def _passed(made: dict[str, Any]) -> str:
     gates = made["gates"]
-    return "; ".join(gate["reason"] for gate in gates) if gates else "no gates: fresh traffic will judge it"
+    words = "; ".join(gate["reason"] for gate in gates) if gates else "no gates: fresh traffic will judge it"
+    start = made.get("start") or {}
+    return f"{words}; trained {start['mode']}: {start['reason']}" if start.get("parent") or start.get("forced") else words

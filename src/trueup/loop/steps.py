@@ -17,6 +17,7 @@ from trueup.loop.context import Context
 from trueup.loop.pipeline import Step
 from trueup.registry import candidate, register
 
+START = Step("start", "trueup.loop.lineage:start")
 SNAPSHOT = Step("snapshot", "trueup.loop.steps:snapshot")
 TRAIN = Step("train", "trueup.loop.steps:train")
 GATES = Step("gates", "trueup.loop.steps:gates")
@@ -24,14 +25,16 @@ REGISTER = Step("register", "trueup.loop.steps:register_candidate")
 
 
 def snapshot(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Build the dataset: {"cut", "now", "recipe", "golden"} -> {"snapshot", "data", "funnel", "refusal"}."""
+    """Build the dataset: {"cut", "now", "recipe", "golden", "after"?, "parents"?, "labels"?} ->
+    {"snapshot", "data", "funnel", "refusal", "unknown"}: labels that are not among `labels`."""
     from trueup.data import build
+    from trueup.loop.lineage import unknown
 
     loop = context.loop
     golden = [items_of(context, one, data["cut"], data["now"]) for one in loop.golden()]
     built = build(
         loop.recipe, context.ledger, loop=loop.name, target=loop.label.name, cut=data["cut"],
-        now_us=data["now"], golden=golden, seed=loop.seed,
+        now_us=data["now"], golden=golden, seed=loop.seed, after=data.get("after"), parents=data.get("parents", ()),
         progress=lambda step, rows: context.say(f"snapshot: {step}, {rows:,} rows", 0, 0),
     )
     found = built.snapshot
@@ -39,6 +42,7 @@ def snapshot(context: Context, data: dict[str, Any]) -> dict[str, Any]:
         "snapshot": None if found is None else found.id,
         "data": None if found is None else found.data.to_json(),
         "funnel": built.funnel.to_json(), "refusal": built.refusal,
+        "unknown": [] if found is None else unknown(loop, found, data.get("labels")),
     }
 
 

@@ -115,8 +115,11 @@ def base_of(manifest: Manifest) -> tuple[str, str]:
     return str(found[0]), str(found[1])
 
 
-def tree_of(manifest: Manifest) -> Ref:
-    """Where an adapter's base lies among the artifacts."""
+def tree_of(manifest: Manifest) -> Ref | None:
+    """Where the base of an adapter, or of a whole model that was trained from one, lies among the
+    artifacts; None for a model that is a base itself."""
+    if "base_tree" not in manifest.details:
+        return None
     tree = base_of(manifest)[1]
     return Ref(f"artifacts/{tree[:2]}/{tree}", tree)
 

@@ -38,6 +38,11 @@ def refuse(trainer: Trainer, answers: str, stateful: bool = False, weights: bool
         )
 
 
+def goes_on(trainer: Trainer) -> bool:
+    """Whether a loop shall let this trainer go on from its champion (`start="champion"`)."""
+    return getattr(trainer, "start", None) == "champion"
+
+
 def _name(trainer: Trainer) -> str:
     kind = values.kind_of(trainer) if hasattr(type(trainer), "__kind__") else type(trainer).__name__
     estimator = getattr(trainer, "estimator", None)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trueup.core import values
-from trueup.core.errors import ArgumentError, DataError, TrueupError, UnknownName
+from trueup.core.errors import ArgumentError, DataError, DefinitionError, TrueupError, UnknownName
 from trueup.core.protocols import Capabilities, RunContext, TrainJob, TrainResult
 from trueup.models import Manifest, read_manifest
 from trueup.models.answers import name_of
@@ -70,6 +71,23 @@ def seen(matrix: Any, least: int, always_from: int) -> NDArray[np.int32]:
             cure="name the fields of the input in Features, or bring more rows",
         )
     return columns
+
+
+def check_start(start: str, every: timedelta | None) -> None:
+    """Raise for a start other than scratch and champion, or a rebase_every that does nothing."""
+    if start not in ("scratch", "champion"):
+        raise ArgumentError(f"expected start scratch or champion, got {start!r}")
+    if every is not None and (every <= timedelta(0) or start == "scratch"):
+        raise DefinitionError(f"expected rebase_every above 0 beside start='champion', got {every!r} and {start!r}")
+
+
+def hinders(manifest: Manifest, kind: str, features: Any) -> str | None:
+    """Why a model cannot be gone on from, in words; None where it can."""
+    if manifest.format != kind:
+        return f"another sort of model: the champion is {manifest.format}, the trainer makes {kind}"
+    if manifest.features_version != features.version:
+        return "other features than the champion's"
+    return None
 
 
 def going_on(job: TrainJob, kind: str, features: Any) -> tuple[Path, Manifest]:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
+from trueup.core import values
 from trueup.core.errors import ArgumentError, DefinitionError
 from trueup.core.protocols import Capabilities, RunContext, TrainJob, TrainResult
 from trueup.core.values import value
-from trueup.models import LocalModel, Prompt
+from trueup.models import LocalModel, Manifest, Prompt
 from trueup.train import fitting
 
 ALL_LINEAR = "all-linear"
@@ -124,6 +125,22 @@ class Lora:
         from trueup.train.lora.fit import fit
 
         return fitting.plainly(lambda: fit(self, job, context))
+
+    def hinders(self, champion: Manifest, base: Manifest | None) -> str | None:
+        """Why the champion cannot be gone on from; None where it can."""
+        whole = self.full or self.merge
+        wanted = "causal" if whole else "adapter"
+        if champion.format != wanted or base is None:
+            return f"another sort of model: the champion is {champion.format}, the trainer makes {wanted}"
+        if champion.details.get("base") != base.digest():
+            return "the base changed: its weights, its architecture or its tokenizer"
+        asked = values.to_json(self.prompt) if self.prompt is not None else base.details.get("prompt")
+        if champion.details.get("prompt") != asked:
+            return "the prompt changed"
+        names = () if whole else ("targets",) if self.stack else ("r", "alpha", "targets")
+        shape, was = self.shape(), champion.details.get("lora") or {}
+        changed = [name for name in names if shape[name] != was.get(name)]
+        return f"the adapter's {changed[0]} changed: {was.get(changed[0])} to {shape[changed[0]]}" if changed else None
 
     def shape(self) -> dict[str, Any]:
         """What an adapter must have in common with another to go on from it."""

@@ -47,18 +47,21 @@ def opened(trainer: Lora, job: TrainJob) -> Weights:
     """The model to train: its base, whose digests are checked, and where the job goes on, its start."""
     ref, manifest = _base(job)
     init = None if job.init is None else read_manifest(path_of(job.init))
-    prompt = trainer.prompt or prompt_from(manifest.details.get("prompt"))
+    root = read_manifest(path_of(job.base)) if job.base is not None else manifest
+    prompt = trainer.prompt or prompt_from(root.details.get("prompt"))
     whole = trainer.full
     found = causal.open_folder(path_of(ref), dtype=None if not whole else _float32())
     if not whole and trainer.precision != "auto":
         found.model.to(causal.dtype_of(trainer.precision))
-    made = Weights(found, prompt, manifest.digest(), ref.sha256, {})
+    kept = trainer.full or trainer.merge  # a whole model remembers the base that its lineage began with
+    tree = job.base if kept and job.base is not None else ref
+    made = Weights(found, prompt, (root if kept else manifest).digest(), tree.sha256, {})
     if whole:
         found.model.requires_grad_(True)
         made.trained = dict(found.model.named_parameters())
     else:
         with adapter.quiet():
-            _adapt(made, trainer, job, init)
+            _adapt(made, trainer, job, init, manifest.digest())
     if trainer.checkpointing:
         with adapter.quiet():
             found.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -86,7 +89,7 @@ def _base(job: TrainJob) -> tuple[Ref, Manifest]:
     return ref, manifest
 
 
-def _adapt(made: Weights, trainer: Lora, job: TrainJob, init: Manifest | None) -> None:
+def _adapt(made: Weights, trainer: Lora, job: TrainJob, init: Manifest | None, base: str) -> None:
     """Put the adapter on the base: a new one, the older one, or a new one beside the older one."""
     from peft import PeftModel, set_peft_model_state_dict
 
@@ -98,7 +101,7 @@ def _adapt(made: Weights, trainer: Lora, job: TrainJob, init: Manifest | None) -
     except ValueError as error:
         raise DataError(f"expected targets that the model has, got {str(error).strip()[:300]}") from None
     if init is not None and init.format == adapter.FORMAT and job.init is not None:
-        if adapter.base_of(init)[0] != made.base:
+        if adapter.base_of(init)[0] != base:
             raise DataError("expected an adapter of the same base to go on from, got one of another base", cure=_CURE)
         tensors, old = adapter.tensors_of(path_of(job.init)), adapter.sizes_of(path_of(job.init))
         if trainer.stack:
@@ -134,7 +137,7 @@ def save(made: Weights, folder: Path, trainer: Lora) -> Manifest:
             with adapter.quiet():
                 model = made.peft.merge_and_unload()
         model = model.to(causal.dtype_of(trainer.precision))
-        return causal.save(folder, model, made.opened.tokenizer, made.prompt, code, trained_from=made.base)
+        return causal.save(folder, model, made.opened.tokenizer, made.prompt, code, base=made.base, base_tree=made.tree)
     from peft import get_peft_model_state_dict
 
     tensors = get_peft_model_state_dict(made.peft, adapter_name=_OWN)
