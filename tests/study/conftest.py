@@ -65,3 +65,15 @@ def make() -> Callable[..., Loop]:
 def past() -> Callable[..., Ledger]:
     """`past(home, days=40, moves=20, ...)`: the ledger of a logged past."""
     return _past
+
+
+@pytest.fixture(scope="module")
+def loop_of() -> Callable[..., Loop]:
+    """`make`, for fixtures of a whole module."""
+    return _make
+
+
+@pytest.fixture(scope="module")
+def past_of() -> Callable[..., Ledger]:
+    """`past`, for fixtures of a whole module."""
+    return _past

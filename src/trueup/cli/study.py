@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from trueup.cli._open import as_json, loop_file, loop_name, open_loop, progress, show_json
+from trueup.cli._open import (
+    as_json,
+    loop_file,
+    loop_name,
+    open_ledger,
+    open_loop,
+    progress,
+    show_json,
+)
 from trueup.core.errors import ArgumentError, DefinitionError
 
 
@@ -128,3 +136,80 @@ def _show_dry(found: list[tuple[str, int, bool]], json_: bool) -> None:
     for name, n, exact in found:
         click.echo(f"{name}: {'' if exact else 'at most '}{n} trainings")
     click.echo("policies share equal trainings, and what was trained before is not trained again")
+
+
+@click.command("forecast")
+@loop_file
+@loop_name
+@click.option("--days", multiple=True, callback=_split, help="Spans of days to tell: 7,14,28,91.")
+@click.option("--margin", type=float, help="The margin of an A/B. [default: the shadow's]")
+@as_json
+@click.pass_context
+def forecast_(ctx: click.Context, file: Path, loop_: str | None, days: tuple[str, ...], margin: float | None, json_: bool) -> None:
+    """How long a release would take, what it can detect at this traffic, and what is left of the promise."""
+    from trueup.study import outlook
+    from trueup.study.forecasting import DAYS
+
+    with open_loop(ctx, file, loop_, create=False) as (loop, ledger, _):
+        found = outlook(loop, ledger, days=[int(one) for one in days] or DAYS, margin=margin)
+    if json_:
+        show_json(found.to_json())
+        return
+    for line in found.lines():
+        click.echo(line)
+
+
+@click.command("whatif")
+@click.argument("candidate")
+@loop_file
+@loop_name
+@click.option("--outcome", help="The outcome of the answers that were shown. [default: the only one]")
+@as_json
+@click.pass_context
+def whatif_(ctx: click.Context, candidate: str, file: Path, loop_: str | None, outcome: str | None, json_: bool) -> None:
+    """The value of a candidate on what was logged, from propensities; refused where they cannot carry it."""
+    from trueup.study import whatif
+
+    with open_loop(ctx, file, loop_, create=False) as (loop, ledger, _):
+        found = whatif(loop, ledger, candidate, outcome=outcome)
+    if json_:
+        show_json(found.to_json())
+    else:
+        for line in found.lines():
+            click.echo(line)
+    ctx.exit(2 if found.refused else 0)
+
+
+@click.command("receipt")
+@click.argument("id_", metavar="ID")
+@loop_name
+@as_json
+@click.pass_context
+def receipt_(ctx: click.Context, id_: str, loop_: str | None, json_: bool) -> None:
+    """Write the receipt of a promotion again, from the ledger."""
+    from trueup.loop import write_receipt
+
+    with open_ledger(ctx) as ledger:
+        path = write_receipt(ledger, ledger.decision(id_, loop_))
+    if json_:
+        show_json({"receipt": str(path)})
+    else:
+        click.echo(str(path))
+
+
+@click.command("verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", help="The public key that must have signed it.")
+@as_json
+@click.pass_context
+def verify_(ctx: click.Context, file: Path, key: str | None, json_: bool) -> None:
+    """Recompute a promotion's verdict from its receipt: no ledger, no model, on any machine."""
+    from trueup.loop import verify_receipt
+
+    found = verify_receipt(file, key)
+    if json_:
+        show_json(found.to_json())
+    else:
+        for line in found.lines:
+            click.echo(line)
+    ctx.exit(0 if found.holds else 1)

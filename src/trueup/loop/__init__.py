@@ -7,6 +7,7 @@ from trueup.loop.cycle import finish
 from trueup.loop.definition import Loop
 from trueup.loop.files import load_loop, load_loops
 from trueup.loop.plan import Plan
+from trueup.loop.receipts import Verified, verify_receipt, write_receipt
 from trueup.loop.run import again, look_due, request, run, tick
 from trueup.loop.status import Status, status
 from trueup.loop.trials import declared_parameters
@@ -19,6 +20,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Status",
+    "Verified",
     "again",
     "declared_parameters",
     "finish",
@@ -29,5 +31,7 @@ __all__ = [
     "run",
     "status",
     "tick",
+    "verify_receipt",
     "why",
+    "write_receipt",
 ]

@@ -132,7 +132,7 @@ def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -
     if not isinstance(carrier, Shadow):
         needed = forecast_trial(Context(loop, ledger).terms(), carrier, ledger, state, level=level, cut=cut, now=at)
         return {"test": len(state.tests) + 1, "level": level, "margin": carrier.no_worse_by, **needed}
-    share = _last_disagreement(ledger, loop.name)
+    share = disagreement_of(ledger, loop.name)
     seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
     pairs = carrier.units or seen.horizon
     traffic = ledger.query(QUERIES["traffic"], {
@@ -147,7 +147,7 @@ def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -
     }
 
 
-def _last_disagreement(ledger: Ledger, loop: str) -> float:
+def disagreement_of(ledger: Ledger, loop: str) -> float:
     """The share on which the last release's models differed; .15 before the first."""
     for decision in ledger.decisions(loop, kind="start", newest=True, limit=1):
         found = decision.evidence.get("forecast")

@@ -12,11 +12,13 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict
 from trueup.core.values import to_json
+from trueup.loop.card import write_card
 from trueup.loop.context import Context, Progress
 from trueup.loop.cycle import finish
 from trueup.loop.lineage import stored
 from trueup.loop.look import look
 from trueup.loop.observe import last_look, observe
+from trueup.loop.receipts import keep_receipts
 from trueup.registry import register
 from trueup.release import advance, decide, read
 
@@ -52,8 +54,7 @@ def run(
             made.append(again(partial(look, ask=now), context))
             made.append(again(finish, context))
             made.extend(_advance(context))
-        _seal(context)
-        return [decision for decision in made if decision is not None]
+        return _kept(context, made)
 
 
 def tick(context: Context, *, now: bool = False) -> list[Decision]:
@@ -68,8 +69,16 @@ def tick(context: Context, *, now: bool = False) -> list[Decision]:
     if now or look_due(context.loop, context.ledger):
         made.append(again(partial(look, ask=now), context))
         made.extend(_advance(context))
+    return _kept(context, made)
+
+
+def _kept(context: Context, made: list[Decision | None]) -> list[Decision]:
+    """What was decided, once its receipts and the card of what runs are written, and old events sealed."""
+    found = [decision for decision in made if decision is not None]
+    keep_receipts(context.ledger, found)
+    write_card(context.loop, context.ledger)
     _seal(context)
-    return [decision for decision in made if decision is not None]
+    return found
 
 
 def _seal(context: Context) -> None:

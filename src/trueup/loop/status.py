@@ -11,6 +11,7 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.events import KINDS
 from trueup.core.values import from_json
+from trueup.loop.card import card_lines, read_card
 from trueup.loop.context import moment
 from trueup.loop.observe import last_report
 from trueup.release import LoopState, read, standing, waiting, waiting_words
@@ -34,6 +35,7 @@ class Status:
     mode: str = "act"
     report: dict[str, Any] | None = None
     request: dict[str, Any] | None = None
+    card: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -41,7 +43,7 @@ class Status:
             "stage": self.stage, "waits_for": self.waits_for,
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
-            "report": self.report, "request": self.request,
+            "report": self.report, "request": self.request, "card": self.card,
         }
 
 
@@ -67,7 +69,7 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         events={kind: ledger.count(loop, kind) for kind in KINDS},
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)),
         mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
-        request=request,
+        request=request, card=read_card(ledger.home, loop, state),
     )
 
 
@@ -111,6 +113,8 @@ def lines(found: Status) -> list[str]:
     text.append(f"champion {state.champion or 'none yet'}" + (f" since {moment(state.since)}" if state.since else ""))
     if release is not None:
         text.append(f"challenger {release.candidate} in {found.stage} since {moment(release.entered)}")
+    if found.card is not None:
+        text += card_lines(found.card)
     if found.waits_for:
         text.append(f"waits for {found.waits_for}")
     if state.waiting:

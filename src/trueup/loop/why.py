@@ -10,8 +10,10 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import UserError
 from trueup.core.json import dumps
 from trueup.core.references import Ref
+from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
 from trueup.loop.trials import experiment_lines, interleaving_lines
+from trueup.loop.turning import turning
 from trueup.release import LoopState, changed, recompute, signed
 
 if TYPE_CHECKING:
@@ -63,16 +65,20 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
             again = recompute(ledger, one.loop, one.evidence)
         except UserError as error:
             lines.append(f"  {one.kind} {one.id} cannot be recomputed: {error.message}")
-            matches, lost = None, True
-            break
+            lost = True
+            continue
         parts = _differences(one.evidence["result"], again)
         differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
         matches = (matches is not False) and not parts
+        if words := turning(ledger, one):
+            lines.append(f"  {words}")
+    if lost and matches is not False:  # what differs wins over what cannot be told
+        matches = None
     lines.extend(_details(decision))
     if decision.evidence.get("report"):
         folder = ledger.artifacts.path(Ref.from_json(decision.evidence["report"]))
         lines.append(f"  report {folder / 'report.html'}")
-    lines.extend(_left(decision))
+    lines.extend(_left(ledger, decision))
     if matches is not None:
         rows = "recomputed from the ledger's rows"
         lines.append(f"{rows}: the same, bit by bit" if matches else f"{rows}: DIFFERS in {', '.join(differs)}")
@@ -183,11 +189,23 @@ def _approved(asked: dict[str, Any] | None, said: dict[str, Any] | None) -> list
     return lines
 
 
-def _left(decision: Decision) -> list[str]:
-    tests = LoopState.from_json(decision.state).tests
+def _left(ledger: Ledger, decision: Decision) -> list[str]:
+    """The level of the test, what was promised, and what is left of it for all later tests."""
+    state = LoopState.from_json(decision.state)
     if decision.level is None:
         return []
-    return [f"level {decision.level:.3g}: test {len(tests)} of this loop's life"]
+    words = f"level {decision.level:.3g}: test {len(state.tests)} of this loop's life"
+    pinned = ledger.records(decision.loop, "loop", newest=True, limit=1)
+    if not pinned:
+        return [words]
+    risk = from_json(pinned[0]["json"]["risk"])
+    if risk.per == "release":
+        return [f"{words}; {risk.wrong_promotion:g} for each release alone"]
+    from trueup.stats import Levels
+
+    levels = Levels(risk.wrong_promotion, risk.per)
+    left = risk.wrong_promotion * max(0.0, 1.0 - sum(levels.share(k) for k in range(1, len(state.tests) + 1)))
+    return [f"{words}; {left:.3g} of {risk.wrong_promotion:g} is left for all later tests (per {risk.per})"]
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[str]:

@@ -161,6 +161,13 @@ def canary_result(
     ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
 ) -> dict[str, Any]:
     """Look at the matured units in the order of their exposure, from the ledger's rows alone."""
+    return canary_verdict(canary_rows(ledger, loop, parameters, cut, now), parameters, now)
+
+
+def canary_rows(
+    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
+) -> dict[str, Any]:
+    """What a canary's verdict rests on: {"rows", "invalid"}, a row a matured unit."""
     names = ("release", "lag", "window")
     rows = ledger.query(
         QUERIES["canary_rows"], {"loop": loop, "now": now - SETTLE_US, **{name: parameters[name] for name in names}}, cut=cut
@@ -169,11 +176,16 @@ def canary_result(
         kept = row.pop("kept")
         if kept is not None:  # of several challengers together
             row["pi"] = 1.0 - float(kept)
+    return {"rows": rows, "invalid": _broken(ledger, loop, parameters, rows, cut)}
+
+
+def canary_verdict(told: dict[str, Any], parameters: dict[str, Any], now: int) -> dict[str, Any]:
+    """The findings from the units alone; no ledger."""
+    rows, invalid = told["rows"], told["invalid"]
     tests, ratio = _tests(parameters), _ratio()
     p95 = parameters["p95"]
     complete = now - SETTLE_US - parameters["window"] - parameters["lag"]
     result: dict[str, Any] = {"units": len(rows), "p95": p95, "lag": parameters["lag"] / 1e6}
-    invalid = _broken(ledger, loop, parameters, rows, cut)
     if invalid is None:
         for row in rows:
             arm, pi = int(row["arm"] != "champion"), float(row["pi"])

@@ -84,25 +84,45 @@ def changed(parameters: dict[str, Any]) -> str | None:
 def shadow_result(
     ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
 ) -> dict[str, Any]:
-    """Score the complete units in the order of their exposure, up to the first that is unanswered.
+    """Score the complete units in the order of their exposure, up to the first that is unanswered."""
+    return shadow_verdict(shadow_scores(ledger, loop, parameters, cut, now), parameters)
 
-    A pair without the champion's answer is left out (the challenger bears no outages in a shadow),
-    and so is one whose champion's answer cannot be scored; where it can, and the challenger's
-    cannot or is missing, the challenger scores 0. The anchor is treated as the champion is.
-    """
+
+def shadow_scores(
+    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
+) -> dict[str, Any]:
+    """What a shadow's verdict rests on: {"counts", "failed", "rows"}, a row (choice, unit, score of the
+    challenger, of the champion, of the anchor) a unit, None where there is none."""
     counts, rows = _read(ledger, loop, parameters, cut, now)
     anchored = parameters["anchor"] is not None
     asked = list(takewhile(lambda row: row["asked"] and (row["asked_anchor"] or not anchored), rows))
     scorer: Scorer = from_json(parameters["scorer"])
     new, old = _scores(scorer, asked, "new"), _scores(scorer, asked, "output")
-    base = _scores(scorer, asked, "anchor") if anchored else []
+    base = _scores(scorer, asked, "anchor") if anchored else [None] * len(asked)
+    return {
+        "counts": counts, "failed": sum(row["new"] is None for row in asked),
+        "rows": [[row["choice"], row["unit"], *scores] for row, *scores in zip(asked, new, old, base, strict=True)],
+    }
+
+
+def shadow_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The verdict from the scores alone; no ledger, no model.
+
+    A pair without the champion's answer is left out (the challenger bears no outages in a shadow),
+    and so is one whose champion's answer cannot be scored; where it can, and the challenger's
+    cannot or is missing, the challenger scores 0. The anchor is treated as the champion is.
+    """
+    anchored = parameters["anchor"] is not None
+    asked = told["rows"]
+    new, old, base = ([row[at] for row in asked] for at in (2, 3, 4))
+    base = base if anchored else []
     outside = next((score for score in (*new, *old, *base) if score is not None and not 0.0 <= score <= 1.0), None)
     if outside is not None:
         new, old, base = [], [], []
     pairs = list(_both(new, old))
     result = {
-        **counts, "unscored": len(asked) - len(pairs), "failed": sum(row["new"] is None for row in asked),
-        "rows": digest([[row["choice"], *scores] for row, *scores in zip(asked, new, old, base or new, strict=False)]),
+        **told["counts"], "unscored": len(asked) - len(pairs), "failed": told["failed"],
+        "rows": digest([[row[0], *scores] for row, *scores in zip(asked, new, old, base or new, strict=False)]),
         **_paired(pairs, parameters, parameters["margin"]),
         "anchor": _paired(list(_both(new, base)), parameters, parameters["creep"]) if anchored else None,
         "invalid": None if outside is None else f"the scorer gave {outside!r}, outside [0, 1]",

@@ -4,8 +4,10 @@
 from trueup.study.backtest import Backtest, Life, Training, backtest, dry
 from trueup.study.bench import Bench, Fit
 from trueup.study.edit import Edit, apply, propose
+from trueup.study.forecasting import Outlook, outlook
 from trueup.study.past import Logged, history, newest
 from trueup.study.policy import Policy, length, policies, scorer_of
+from trueup.study.whatif import WhatIf, whatif
 
 __all__ = [
     "Backtest",
@@ -14,15 +16,19 @@ __all__ = [
     "Fit",
     "Life",
     "Logged",
+    "Outlook",
     "Policy",
     "Training",
+    "WhatIf",
     "apply",
     "backtest",
     "dry",
     "history",
     "length",
     "newest",
+    "outlook",
     "policies",
     "propose",
     "scorer_of",
+    "whatif",
 ]

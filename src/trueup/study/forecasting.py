@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before an experiment starts: how long, what it can detect, how much of the promise is left (TRU-09)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.clock import to_us
+from trueup.loop.plan import DAY_US, disagreement_of
+from trueup.loop.queries import QUERIES
+from trueup.release import next_level, read
+from trueup.study.whatif import QUERIES as OURS
+
+if TYPE_CHECKING:
+    from trueup.loop import Loop
+    from trueup.store import Ledger
+
+DAYS = (7, 14, 28, 91)
+POWER = 0.95
+MOST = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the next release can tell, and when.
+
+    `level` is the next test's; `left` what the promise still holds after it, all later tests
+    together. `shadow` and `ab` hold, for each span of days, the smallest true advantage over the
+    margin that is shown with a power of .95 (None: none), and the days that an equally good
+    challenger needs (None: no end can be told). An A/B is told where an outcome of the answers has values.
+    """
+
+    loop: str
+    test: int
+    level: float
+    left: float
+    per: str
+    shadow: dict[str, Any] | None
+    ab: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"loop": self.loop, "test": self.test, "level": self.level, "left": self.left, "per": self.per, "shadow": self.shadow, "ab": list(self.ab)}
+
+    def lines(self) -> list[str]:
+        """The outlook for people."""
+        out = [f"{self.loop}: test {self.test} would run at level {self.level:.3g}; {self.left:.3g} of the promise is left for all later ones (per {self.per})"]
+        if self.shadow is None:
+            out.append("shadow: none in this loop")
+        else:
+            one = self.shadow
+            out.append(
+                f"shadow: {one['pairs'] or 'too many'} pairs at margin {one['margin']:g} if they are equally good and disagree on {one['disagreement']:.3f}; "
+                f"{one['daily']:.1f} labelled units a day: {_days(one['days'])}"
+            )
+            out += _detectable(one)
+        for one in self.ab:
+            out.append(
+                f"A/B of {one['outcome']}: {one['base']:.4f} now; {one['units'] or 'too many'} units at 50/50 and margin {one['margin']:g} if they are equally good; "
+                f"{one['daily']:.1f} units a day: {_days(one['days'])}"
+            )
+            out += _detectable(one)
+        if not self.ab:
+            out.append("A/B: no outcome of the answers that were shown has values yet")
+        return out
+
+
+def outlook(loop: Loop, ledger: Ledger, *, days: Sequence[int] = DAYS, margin: float | None = None) -> Outlook:
+    """What the loop's traffic can tell, in days, before a release starts; nothing is changed.
+
+    Pairs and units are those of the last 30 days logged. Powers are simulated with the very bets
+    that decide. `margin` of an A/B is the shadow's, or .02.
+    """
+    from trueup.stats import Levels
+
+    _, state = read(ledger, loop.name)
+    now = to_us(ledger.clock.now())
+    level, test = next_level(state.tests, loop.risk, now), len(state.tests) + 1
+    levels = Levels(loop.risk.wrong_promotion, loop.risk.per)
+    spent = sum(levels.share(k) for k in range(1, test + 1))
+    left = level if loop.risk.per == "release" else loop.risk.wrong_promotion * max(0.0, 1.0 - spent)
+    wide = margin or (loop.carrier.no_worse_by if loop.carrier else 0.02)
+    ab = tuple(
+        found for one in loop.outcomes if not one.label and (found := _ab(loop, ledger, one, level, wide, days)) is not None
+    )
+    return Outlook(loop.name, test, level, left, loop.risk.per, _shadow(loop, ledger, level, now, days), ab)
+
+
+def _shadow(loop: Loop, ledger: Ledger, level: float, now: int, days: Sequence[int]) -> dict[str, Any] | None:
+    from trueup.stats import forecast
+
+    carrier = loop.carrier
+    if carrier is None:
+        return None
+    share = disagreement_of(ledger, loop.name)
+    traffic = ledger.query(QUERIES["traffic"], {"loop": loop.name, "name": loop.label.name, "span": 30 * DAY_US, "now": now}).to_pylist()[0]
+    daily = traffic["labelled"] / 30.0
+    seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
+
+    def needs(effect: float) -> int | None:
+        return forecast(share, carrier.no_worse_by, level, effect, reps=200, seed=loop.seed).horizon
+
+    return {
+        "margin": carrier.no_worse_by, "disagreement": share, "pairs": seen.horizon, "power": seen.power, "daily": daily,
+        "days": seen.horizon / daily if seen.horizon and daily else None,
+        "detectable": {str(span): _least(needs, daily * span, share, carrier.no_worse_by) for span in days},
+    }
+
+
+def _ab(loop: Loop, ledger: Ledger, outcome: Any, level: float, margin: float, days: Sequence[int]) -> dict[str, Any] | None:
+    from trueup.stats import forecast_ab
+
+    row = ledger.query(OURS["rate"], {"loop": loop.name, "name": outcome.name, "span": 30 * DAY_US}).to_pylist()[0]
+    if not row["n"]:
+        return None
+    base = min(0.99, max(0.01, outcome.scaled(min(max(row["mean"], outcome.low), outcome.high))))
+    daily = row["units"] / 30.0
+
+    def needs(effect: float) -> int | None:
+        if not 0.0 < base + effect < 1.0:
+            return None
+        return forecast_ab(base, effect, margin, level, reps=100, max_horizon=MOST, seed=loop.seed).horizon
+
+    equal = needs(0.0)
+    return {
+        "outcome": outcome.name, "base": base, "margin": margin, "units": equal, "daily": daily,
+        "days": equal / daily if equal and daily else None,
+        "detectable": {str(span): _least(needs, daily * span, 1.0 - base, margin) for span in days},
+    }
+
+
+def _least(needs: Any, available: float, most: float, margin: float) -> float | None:
+    """The smallest advantage that so many units can show, within a tenth of the margin's size; None where none can."""
+    steps = [0.0, *(margin * k for k in (0.5, 1.0, 2.0, 4.0, 8.0))]
+    for effect in steps:
+        if effect > most:
+            return None
+        found = needs(min(effect, most))
+        if found is not None and found <= available:
+            return effect
+    return None
+
+
+def _detectable(one: dict[str, Any]) -> list[str]:
+    return [
+        f"  in {span} days: " + ("nothing can be shown" if least is None else "an equally good challenger" if least == 0.0 else f"a challenger that is better by {least:g}")
+        for span, least in one["detectable"].items()
+    ]
+
+
+def _days(days: float | None) -> str:
+    return "no end can be told" if days is None else f"{days:.0f} days"
