@@ -138,6 +138,38 @@ def _show_dry(found: list[tuple[str, int, bool]], json_: bool) -> None:
     click.echo("policies share equal trainings, and what was trained before is not trained again")
 
 
+@click.command("advise")
+@loop_file
+@loop_name
+@click.option("--gain", type=float, default=0.01, show_default=True, help="The smallest gain of the score that matters to you.")
+@click.option("--worth", type=float, help="What one better answer is worth, in the currency of the loop's price.")
+@click.option("--watts", type=float, help="What the machine draws while it trains.")
+@click.option("--window", multiple=True, callback=_split, help="Windows to try: 7d,30d,90d,all.")
+@click.option("--age", multiple=True, callback=_split, help="Ages of models to try, in days: 0,7,28,91.")
+@click.option("--here", is_flag=True, help="Train in this process: faster, without the limits of the loop's budget.")
+@as_json
+@click.pass_context
+def advise_(
+    ctx: click.Context, file: Path, loop_: str | None, gain: float, worth: float | None, watts: float | None,
+    window: tuple[str, ...], age: tuple[str, ...], here: bool, json_: bool,
+) -> None:
+    """Whether to retrain at all, how often, on which window, what it gains and costs; or why not."""
+    from trueup.study import advise, length
+    from trueup.study.advise import AGES, WINDOWS
+
+    windows = [None if one == "all" else length(one) for one in window] or WINDOWS
+    with open_loop(ctx, file, loop_, create=False) as (loop, ledger, base), progress(json_) as say:
+        found = advise(
+            loop, ledger, windows=windows, ages=[int(one) for one in age] or AGES, watts=watts, worth=worth, gain=gain,
+            base=base, isolate=not here, progress=say,
+        )
+    if json_:
+        show_json(found.to_json())
+        return
+    for line in found.lines():
+        click.echo(line)
+
+
 @click.command("forecast")
 @loop_file
 @loop_name

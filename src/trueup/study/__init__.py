@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 8: what a loop's own past says about it: backtest, advise, forecast, whatif."""
 
+from trueup.study.advise import Advice, advise
 from trueup.study.backtest import Backtest, Life, Training, backtest, dry
 from trueup.study.bench import Bench, Fit
 from trueup.study.edit import Edit, apply, propose
@@ -10,6 +11,7 @@ from trueup.study.policy import Policy, length, policies, scorer_of
 from trueup.study.whatif import WhatIf, whatif
 
 __all__ = [
+    "Advice",
     "Backtest",
     "Bench",
     "Edit",
@@ -20,6 +22,7 @@ __all__ = [
     "Policy",
     "Training",
     "WhatIf",
+    "advise",
     "apply",
     "backtest",
     "dry",
