@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -129,6 +130,8 @@ class Bench:
     def _here(self, job: TrainJob) -> tuple[Ref | None, float, str]:
         from dataclasses import replace
 
+        for package, _ in getattr(self.loop.trainer, "requires", ()):
+            import_module(package)  # the first training would pay for it, and seem dear
         local = replace(job, data=replace(job.data, uri=str(self.past.artifacts.path(job.data))))
         with tempfile.TemporaryDirectory(dir=self.past.home) as folder:
             began = time.perf_counter()
