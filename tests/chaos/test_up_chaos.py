@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`up`, its trainings, its DBOS steps and approvers are killed at random moments; the loops live on.
+
+A zygote imports everything once and forks the actors, so that a start is cheap and kills come
+often. All actors share one clock on which a second is several hours. A projection that stands for
+alerts writes a line for each promotion that it has not told of yet, as an inbox would receive it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+import types
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trueup.client import connect
+from trueup.core.errors import Conflict, Refused
+from trueup.loop import Context
+from trueup.release import approve, read
+from trueup.service import PROJECTIONS, Pace, Projection, Service, board, runs, serve
+from trueup.service.board import service
+from trueup.service.durable import statuses
+from trueup.store import Ledger
+from trueup.testing import toy_history, toy_rows
+from trueup.testing.toys import KINDS, sentence
+
+KILLS = int(os.environ.get("TRUEUP_UP_KILLS", "200" if "TRUEUP_CHAOS_KILLS" in os.environ else "60"))
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOURS_A_SECOND = 8.0
+
+LOOP = '''
+# SPDX-License-Identifier: Apache-2.0
+from datetime import timedelta
+from pathlib import Path
+
+from trueup import Budget, Loop, Outcome, Risk, Task
+from trueup.data import Recipe
+from trueup.evaluate import Accuracy
+from trueup.release import Approval, Full, Shadow
+from trueup.train import Command
+from trueup.triggers import Cron, Rows
+
+HOUR = timedelta(hours=1)
+SCRIPT = """
+echo $$ > "$0/training"
+sleep 0.2
+which=$(( $(cksum < "$(sed 's/.*"data":"\\\\([^"]*\\\\)".*/\\\\1/' job.json)" | cut -d' ' -f1) % 3 ))
+cp -r "$0/models/$which" model && echo '{"model": "model"}' > result.json
+"""
+
+loop = Loop(
+    "toys", task=Task("sentence", "kind", "user"), outcomes=[Outcome.of_input("kind", within=2 * HOUR)],
+    look=Cron("hourly"), when=[Rows(60)], recipe=Recipe(window=None, min_rows=50),
+    trainer=Command(["sh", "-c", SCRIPT, str(Path(__file__).parent)]), budget=Budget(retries=5, retry_delay=0.1),
+    release=[Shadow(Accuracy(), no_worse_by=0.3, min_time=HOUR, max_time=48 * HOUR), Approval(), Full()],
+    risk=Risk(per="release"),
+)
+'''
+
+
+class FastClock:
+    """The machine's clock, much faster, the same in every process."""
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+
+    def now(self) -> datetime:
+        return START + timedelta(hours=(time.time() - self.began) * HOURS_A_SECOND)
+
+
+def tell(context: Context) -> None:
+    """Append a line for each promotion that no line is there for yet, whole or not at all."""
+    path = context.ledger.home.parent / "inbox"
+    told = set(path.read_text().split()) if path.exists() else set()
+    for one in context.ledger.decisions(context.loop.name, kind="promote"):
+        if one.id not in told:
+            out = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+            os.write(out, f"{one.id}\n".encode())
+            os.close(out)
+
+
+def keep(folder: Path, clock: FastClock, _rng: random.Random) -> None:
+    """The service, on DBOS, as `trueup up` runs it."""
+    PROJECTIONS[:] = [Projection("inbox", "test_up_chaos_parts:tell")]
+    board.EVERY = serve.POLL = 0.02
+    service = Service([folder / "loop.py"], folder / "home", clock=clock, pace=Pace(0.05, 0.2, 3600.0))
+    service.serve()
+
+
+def write(folder: Path, clock: FastClock, rng: random.Random) -> None:
+    """The application: it chooses, logs, gives feedback."""
+    import numpy as np
+
+    words = np.random.default_rng(rng.randrange(1 << 30))
+    client = connect("toys", folder / "home", clock=clock)
+    while True:
+        kind = int(words.integers(0, 3))
+        choice = client.choose(f"u{rng.randrange(1 << 40)}")
+        client.log(choice, sentence(words, kind), rng.choice(KINDS), seconds=0.01)
+        client.feedback(choice.id, "kind", KINDS[kind])
+        time.sleep(0.01)
+
+
+def say_yes(folder: Path, clock: FastClock, _rng: random.Random) -> None:
+    with Ledger.open(folder / "home", clock=clock) as ledger:
+        while True:
+            _, state = read(ledger, "toys")
+            with suppress(Refused, Conflict):
+                if state.release is not None:
+                    approve(ledger, "toys", state.release.candidate, reason="chaos", who="ada")
+            time.sleep(0.05)
+
+
+ACTORS: dict[str, Callable[[Path, FastClock, random.Random], None]] = {"up": keep, "writer": write, "approver": say_yes}
+
+
+class Actor:
+    """A forked process."""
+
+    def __init__(self, name: str, folder: Path, clock: FastClock, seed: int) -> None:
+        self.name, self.errors = name, folder / f"{name}.err"
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                signal.alarm(1800)  # whatever becomes of the test, this does not outlive it for long
+                ACTORS[name](folder, clock, random.Random(seed))
+            except BaseException:
+                with self.errors.open("a") as file:
+                    file.write(traceback.format_exc())
+            finally:
+                os._exit(1)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        assert os.WIFSIGNALED(status), f"{self.name} ended by itself:\n{self.errors.read_text()}"
+
+
+def at_work(folder: Path) -> str:
+    """What the service says that it is doing: so that kills come in the middle of every step."""
+    try:
+        held = service(folder / "home")
+        doing = held["loops"]["toys"]["doing"] if held else None
+        if held is None or not held["loops"]:
+            return "starting"
+        return str(doing["what"]).partition(":")[0] if doing else "idle"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "starting"
+
+
+def await_moment(folder: Path, rng: random.Random) -> None:
+    """Let the service come to a step that is drawn, or work for some seconds."""
+    wanted = rng.choice(["any", "starting", "snapshot", "train", "train", "gates", "register", "idle"])
+    end = time.monotonic() + (rng.random() if wanted == "any" else 4.0)
+    while time.monotonic() < end and at_work(folder) != wanted:
+        time.sleep(0.005)
+    time.sleep(0.05 * rng.random())
+
+
+def kill_training(folder: Path) -> bool:
+    """Kill the training subprocess, if one is alive."""
+    try:
+        pid = int((folder / "training").read_text())
+        if b"training" not in Path(f"/proc/{pid}/cmdline").read_bytes() and b"cksum" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return False
+        os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def warm() -> None:
+    """Import in the zygote what each service would import again."""
+    import dbos
+    import duckdb
+    import pyarrow
+
+    import trueup.data
+    import trueup.evaluate  # noqa: F401
+
+    assert all((dbos, duckdb, pyarrow))
+
+
+def storm(folder: Path, kills: int, seed: int) -> tuple[Counter[str], Counter[str]]:
+    """Kill an actor, or a training, at a random moment, `kills` times; who was killed, and at what."""
+    warm()
+    clock = FastClock(time.time())
+    with Ledger.open(folder / "home", clock=clock) as ledger:
+        ledger.append(toy_history("toys", toy_rows(200, seed=1), START))
+    rng = random.Random(seed)
+    # the zygote must not hold SQLite or DuckDB open when it forks: the ledger above is closed
+    actors = {name: Actor(name, folder, clock, rng.randrange(1 << 30)) for name in ACTORS}
+    done: Counter[str] = Counter()
+    moments: Counter[str] = Counter()
+    try:
+        while sum(done.values()) < kills:
+            time.sleep(rng.expovariate(1 / 0.8))
+            name = rng.choices(["up", "training", "approver", "writer"], [5, 3, 1, 1])[0]
+            if name == "training":
+                if kill_training(folder):
+                    done[name] += 1
+                continue
+            if name == "up":
+                await_moment(folder, rng)
+                moments[at_work(folder)] += 1
+            actors[name].kill()
+            done[name] += 1
+            actors[name] = Actor(name, folder, clock, rng.randrange(1 << 30))
+        settle(folder, clock)
+    finally:
+        for actor in actors.values():
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(actor.pid, signal.SIGKILL)
+                os.waitpid(actor.pid, 0)
+    return done, moments
+
+
+def settle(folder: Path, clock: FastClock) -> None:
+    """Let the last service work in peace until it has promoted once more."""
+    with Ledger.open(folder / "home", clock=clock) as ledger:
+        before = len(ledger.decisions("toys", kind="candidate"))
+        end = time.monotonic() + 120
+        while len(ledger.decisions("toys", kind="candidate")) == before:
+            assert time.monotonic() < end, f"the loop no longer trains: {at_work(folder)}"
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from trueup.models import ConstantModel
+
+    for which, kind in enumerate(KINDS):
+        ConstantModel(kind).write(tmp_path / "models" / str(which), "label")
+    (tmp_path / "loop.py").write_text(LOOP.lstrip())
+    parts = types.ModuleType("test_up_chaos_parts")
+    parts.tell = tell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "test_up_chaos_parts", parts)
+    return tmp_path
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+def test_nothing_is_recorded_promoted_or_told_twice(folder: Path) -> None:
+    """60 SIGKILLs over `up`, its trainings, its DBOS steps and approvals (TRUEUP_UP_KILLS for more)."""
+    began = time.monotonic()
+    done, moments = storm(folder, KILLS, seed=20260101)
+    with Ledger.open(folder / "home", clock=FastClock(time.time() - 1e6)) as ledger:
+        decisions = ledger.decisions("toys")
+        assert [one.generation for one in decisions] == list(range(1, len(decisions) + 1))
+        for before, after in pairwise(decisions):
+            assert after.previous == before.digest()
+            assert after.at >= before.at
+        once(ledger, decisions)
+        assert not [ailment for ailment in ledger.doctor() if ailment.level == "error"]
+        left = [run.state for run in runs(ledger, "toys", last=10_000)]
+        assert set(left[1:]) <= {"passed", "refused"}, "every run but the last has come to its end"
+        engine = statuses(folder / "home")
+        known = {run.id for run in runs(ledger, "toys", last=10_000)}
+        assert set(engine) <= known
+    promoted = [one.id for one in decisions if one.kind == "promote"]
+    told = (folder / "inbox").read_text().split() if promoted else []
+    assert len(told) == len(set(told)), "nothing is told twice"
+    assert set(told) >= set(promoted[:-1]), "what was decided is told, the last one perhaps later"
+    kinds = Counter(one.kind for one in decisions)
+    print(json.dumps({
+        "kills": dict(done), "up was at": dict(moments), "decisions": dict(kinds), "engine": Counter(
+            one["status"] for one in engine.values()
+        ), "seconds": round(time.monotonic() - began),
+    }))
+    assert sum(done.values()) >= KILLS
+    assert kinds["candidate"] >= 2, "the storm left the loop no time to work: it proves nothing"
+
+
+def once(ledger: Ledger, decisions: list[Any]) -> None:
+    """Each release, run, step and candidate has one record and one end."""
+    ended = Counter(one.evidence["release"] for one in decisions if one.kind in ("promote", "refuse", "invalid"))
+    assert set(ended.values()) <= {1}
+    cycles = Counter(one.evidence["cycle"] for one in decisions if one.kind in ("stop", "candidate") and "cycle" in one.evidence)
+    assert set(cycles.values()) <= {1}
+    started = [one.evidence["release"] for one in decisions if one.kind == "start"]
+    assert len(set(started)) == len(started)
+    steps = Counter((one["run"], one["step"]) for one in ledger.records("toys", "step"))
+    trained = [count for (_, step), count in steps.items() if step == "train"]
+    assert set(trained) <= {1}, "one recorded training a run"
