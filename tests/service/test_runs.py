@@ -17,6 +17,7 @@ from trueup.core.task import Outcome, Task
 from trueup.data import Recipe
 from trueup.loop import Context, Loop, again, finish, run, tick
 from trueup.loop import cycle as cycles
+from trueup.loop.status import lines, status
 from trueup.models import ConstantModel
 from trueup.release import pause, read
 from trueup.service import abandon, runs, steps_of
@@ -118,6 +119,7 @@ def test_a_look_that_comes_late_says_how_many_it_stands_for(loop: Loop, ledger: 
     (late,) = run(quiet, ledger)
     assert late.evidence["missed"] == 5
     assert late.reason.endswith("(this look stands for 5 more that were missed)")
+    assert "the last look stood for 5 more that were missed" in lines(status(ledger, "toys"))
 
 
 def test_runs_on_the_command_line(place: Any, start: Callable[..., Any], trueup: Any, wait_for: Any) -> None:

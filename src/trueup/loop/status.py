@@ -124,6 +124,9 @@ def lines(found: Status) -> list[str]:
     spent = ", ".join(f"{test.level:.2g}" for test in state.tests[-5:])
     if state.tests:
         text.append(f"tests on fresh data so far: {len(state.tests)} (levels {spent})")
+    missed = next((one.evidence.get("missed") for one in found.decisions if one.kind == "look"), None)
+    if missed:
+        text.append(f"the last look stood for {missed:,} more that were missed")
     if found.next_look:
         text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")
     return text
