@@ -62,7 +62,7 @@ def test_a_run_is_listed_with_its_end_and_its_steps(loop: Loop, ledger: Ledger) 
     run(loop, ledger)
     found = steps_of(ledger, ident[:6])
     assert (found.run.state, found.run.reason.partition(":")[0]) == ("refused", "train")
-    assert [one["step"] for one in found.steps] == ["snapshot", "train"]
+    assert [one["step"] for one in found.steps] == ["start", "snapshot", "train"]
     with pytest.raises(NotFound):
         steps_of(ledger, "y-none")
 
