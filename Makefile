@@ -5,7 +5,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OMP_NUM_THREADS ?= 1
 export TRUEUP_DATA ?= ../shared/data
 
-.PHONY: help demo genres elec2 check lint types house oracles test chaos bench clean
+.PHONY: help demo genres elec2 check servers lint types house oracles test chaos bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,6 +22,15 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) torch==2.13.0
 	$(PIP) -c constraints.txt -e '.[all,dev]'
 	@touch $@ $(VENV)/.loop
+
+# Servers that cannot live in our environment have one each, made anew only when its list changes.
+.venv-mlflow/.done: tests/servers/mlflow.txt
+	rm -rf .venv-mlflow
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/python -m pip --disable-pip-version-check install --quiet -r tests/servers/mlflow.txt
+	@touch $@
+
+servers: .venv-mlflow/.done  ## a full MLflow for the tests of a remote server (850 MB, about a minute)
 
 demo: $(VENV)/.loop       ## install trueup[loop] and run a year of the films world
 	$(BIN)/trueup demo
@@ -50,7 +59,7 @@ oracles: .venv-oracles/.done  ## other people's statistics, which tests compare 
 	$(PIP) --no-deps --target .venv-oracles -r tests/oracles/requirements.txt
 	@touch $@
 
-test: $(VENV)/.dev .venv-oracles/.done  ## all tests: unit, statistical, data, chaos
+test: $(VENV)/.dev .venv-oracles/.done .venv-mlflow/.done  ## all tests: unit, statistical, data, chaos
 	$(BIN)/pytest -n 2 --dist worksteal
 
 chaos: $(VENV)/.dev       ## the long form of the chaos tests: 1,000 kills
@@ -60,4 +69,4 @@ bench: $(VENV)/.dev       ## benchmarks, each beside its peer
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-mlflow .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -17,7 +17,8 @@ HEAD = """\
 Written by `python docs/_cli.py` from the commands' own help; a test fails where the two differ.
 
 Exit codes: 0 done, 1 a bug (for `why`: the evidence came out differently; for `demo` and `drill`: a scene did
-not hold), 2 a mistake in what was asked, 4 somebody else is at work or the state moved, 5 the ledger cannot
+not hold; for `registry publish` and `rebuild`: a registry was not reached), 2 a mistake in what was asked,
+4 somebody else is at work or the state moved, 5 the ledger cannot
 be read or written, or something in it is damaged, 6 training or a model failed, 130 interrupted.
 """
 

@@ -31,6 +31,7 @@ SECTIONS = {
     "What a candidate must pass: `gates=`": ("gate",),
     "The way into production: `release=`": ("stage", "approver", "release", "feature"),
     "Who is told: `alerts=`": ("alert",),
+    "Where it is shown: `publish=`": ("publish",),
     "What is watched": ("monitor", "view"),
     "What is kept: `prune`": ("keep",),
     "Imports": ("data",),

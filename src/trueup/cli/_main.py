@@ -27,21 +27,21 @@ _COMMANDS = {
     "backtest": "study", "advise": "study", "forecast": "study", "whatif": "study", "receipt": "study", "verify": "study",
     "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
     "recommend": "experiments", "offer": "experiments",
-    "drill": "drills", "completion": "start",
+    "registry": "registry", "drill": "drills", "completion": "start",
 }
 _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "up", "status", "runs", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback", "alerts"),
     "Data": ("import", "snapshot", "golden"),
     "Study": ("backtest", "advise", "forecast", "whatif", "receipt", "verify"),
-    "Keep": ("prune", "backup", "restore", "migrate", "doctor"),
+    "Keep": ("prune", "backup", "restore", "migrate", "doctor", "registry"),
     "Experiments": ("recommend", "offer"),
     "Learn": ("demo", "drill", "completion"),
 }
 
 _EXTRAS = {
     **dict.fromkeys(("adbc_driver_sqlite", "cryptography", "duckdb", "numpy", "pyarrow", "scipy", "sklearn", "skops"), "loop"),
-    "xgboost": "classic",
+    "mlflow": "mlflow", "xgboost": "classic",
     **dict.fromkeys(("peft", "safetensors", "tokenizers", "torch", "transformers"), "lora"),
 }
 """What the base package comes without, and the extra that brings it."""

@@ -26,6 +26,7 @@ from trueup.core.errors import DefinitionError, Refused
 
 if TYPE_CHECKING:
     from trueup.loop import Plan
+    from trueup.registry import Published
 
 _COLOURS = {
     "PROMOTE": "green", "PASS": "green", "TRAIN": "cyan", "REST": "bright_black", "HOLD": "cyan",
@@ -130,7 +131,7 @@ def run_(
     since: datetime | None, until: datetime | None, json_: bool,
 ) -> None:
     """One look: finish what was begun, move the release on, train if there is a reason to."""
-    from trueup.loop import Context, request, run
+    from trueup.loop import Context, listen, publish, request, run
     from trueup.release import whoami
     from trueup.service import project
     from trueup.store.locks import holder
@@ -157,7 +158,9 @@ def run_(
                 else:
                     click.echo(f"asked: {who}, which runs {loop.name}, takes it up (trueup status)")
                 return
-        made = run(loop, ledger, base=base, now=now or ask, progress=say)
+        made = listen(loop, ledger, base=base, progress=say)
+        made += run(loop, ledger, base=base, now=now or ask, progress=say)
+        shown = publish(loop, ledger, progress=say)
         told = not made or any(decision.kind == "start" for decision in made)
         plan = loop.plan(ledger) if told else None
         seen = ledger.records(loop.name, "report", newest=True, limit=1) if loop.mode == "observe" else []
@@ -169,10 +172,29 @@ def run_(
         click.echo(_line(decision))
     if seen:
         click.echo("\n".join(["it only observes; at the last look it would", *(f"  {words}" for words in seen[0]["would"])]))
+    for one in shown:
+        for text in published_lines(one, short=True):
+            click.secho(text, fg="yellow", err=True)
     if plan is not None and not made:
         click.echo(f"nothing was due; next look {plan.next_look:%Y-%m-%d %H:%M}")
     if plan is not None and plan.days is not None:
         click.echo(f"the shadow needs about {plan.days:.0f} days at most, at the traffic of the last 30 days logged")
+
+
+def published_lines(one: Published, *, short: bool = False) -> list[str]:
+    """What came of publishing to a target, for people; with `short`, only what they should know."""
+    if one.error is not None:
+        return [f"not published to {one.target}: {one.error} (nothing waits for it; it is tried again)"]
+    moved = [f"{one.target}: {change.what} {change.name} {change.words}" for change in one.changes if change.moved]
+    if short:
+        return moved
+    if one.skipped:
+        return [f"{one.target}: nothing to publish"]
+    counts: dict[str, int] = {}
+    for change in one.changes:
+        counts[change.what] = counts.get(change.what, 0) + 1
+    told = ", ".join(f"{n} {what}" for what, n in counts.items()) or "all is as it should be"
+    return [f"{one.target}: {told}", *moved]
 
 
 def _replay(

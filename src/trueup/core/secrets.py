@@ -4,10 +4,24 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from trueup.core.errors import NotFound
 from trueup.core.values import value
+
+_IN_URI = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_IN_QUERY = re.compile(r"(?i)((?:token|secret|password|passwd|pwd|key|signature|sig|credential)[\w-]*=)[^&\s'\"]+")
+_IN_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}")
+
+
+def masked(text: str) -> str:
+    """A text without the passwords and tokens that stand in it: in URIs, queries and headers.
+
+    >>> masked("https://ada:s3cret@mlflow.internal/?token=abc")
+    'https://***@mlflow.internal/?token=***'
+    """
+    return _IN_HEADER.sub(r"\1 ***", _IN_QUERY.sub(r"\1***", _IN_URI.sub("***@", text)))
 
 
 @value("secret.env")

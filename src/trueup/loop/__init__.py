@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 7: the definition, the plan, the run: the only room that composes the others."""
+"""Floor 7: the definition, the plan, the run, publishing: the only room that composes the others."""
 
 from trueup.loop.check import Problem
 from trueup.loop.context import Context
@@ -7,6 +7,7 @@ from trueup.loop.cycle import finish
 from trueup.loop.definition import Loop
 from trueup.loop.files import load_loop, load_loops
 from trueup.loop.plan import Plan
+from trueup.loop.publishing import listen, publish
 from trueup.loop.receipts import Verified, verify_receipt, write_receipt
 from trueup.loop.run import again, look_due, request, run, tick
 from trueup.loop.status import Status, status
@@ -24,9 +25,11 @@ __all__ = [
     "again",
     "declared_parameters",
     "finish",
+    "listen",
     "load_loop",
     "load_loops",
     "look_due",
+    "publish",
     "request",
     "run",
     "status",

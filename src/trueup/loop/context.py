@@ -124,7 +124,10 @@ def _loaded(folder: Path) -> Predictor:
 
 def know_kinds() -> None:
     """Register the kinds of every room that a definition, or a piece of evidence, may name."""
-    for room in ("alerts", "models", "curate", "data", "train", "evaluate", "monitor", "triggers", "release", "loop"):
+    rooms = (
+        "alerts", "models", "curate", "data", "train", "evaluate", "registry", "monitor", "triggers", "release", "loop",
+    )
+    for room in rooms:
         import_module(f"trueup.{room}")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trueup.evaluate import Gate
     from trueup.loop.check import Problem
     from trueup.loop.plan import Plan
+    from trueup.registry import Publisher
     from trueup.store import Ledger
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
@@ -47,6 +48,7 @@ class Loop:
     when to ask, `when` holds the reasons to train (any), `unless` those not to (any); detectors
     among them share `false_alarms_per_year`. `recipe` makes the dataset and `trainer` fits it; a
     candidate must pass all `gates`, then the stages of `release` under the levels of `risk`.
+    `publish` names the registries in which all of it is shown, such as `Mlflow()`.
     `price` is what an hour of training costs, `budget` the time and the memory that a training may
     take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
     release runs. `mode`: observe reads and reports what it would do, and writes nothing but its
@@ -70,6 +72,7 @@ class Loop:
     release: Sequence[Stage] = ()
     risk: Risk = Risk()
     population: Population = Population()
+    publish: Sequence[Publisher] = ()
     price: Spend | None = None
     budget: Budget = Budget()
     when_busy: Literal["replace", "wait"] = "replace"
@@ -109,6 +112,10 @@ class Loop:
             from trueup.evaluate import Gate
 
             lists["gates"] = Gate
+        if self.publish:
+            from trueup.registry import Publisher
+
+            lists["publish"] = Publisher
         for name, kind in lists.items():
             parts = getattr(self, name)
             if not isinstance(parts, tuple):

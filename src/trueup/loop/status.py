@@ -14,6 +14,7 @@ from trueup.core.values import from_json
 from trueup.loop.card import card_lines, read_card
 from trueup.loop.context import moment
 from trueup.loop.observe import last_report
+from trueup.registry import troubles
 from trueup.release import LoopState, read, standing, waiting, waiting_words
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Status:
     report: dict[str, Any] | None = None
     request: dict[str, Any] | None = None
     card: dict[str, Any] | None = None
+    troubles: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +46,7 @@ class Status:
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
             "report": self.report, "request": self.request, "card": self.card,
+            "not_published": list(self.troubles),
         }
 
 
@@ -67,9 +70,9 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         loop=loop, generation=generation, state=state, stage=stage, waits_for=waits,
         next_look=datetime.fromisoformat(report["next_look"]) if report else _next_look(ledger, state, definition),
         events={kind: ledger.count(loop, kind) for kind in KINDS},
-        decisions=tuple(ledger.decisions(loop, newest=True, limit=last)),
         mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
         request=request, card=read_card(ledger.home, loop, state),
+        decisions=tuple(ledger.decisions(loop, newest=True, limit=last)), troubles=tuple(troubles(ledger, loop)),
     )
 
 
@@ -129,4 +132,8 @@ def lines(found: Status) -> list[str]:
         text.append(f"the last look stood for {missed:,} more that were missed")
     if found.next_look:
         text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")
+    text += [
+        f"not published to {one['target']} since {moment(one['at'])}: {one['error']} (tried again by itself; "
+        "trueup registry publish)" for one in found.troubles
+    ]
     return text

@@ -118,8 +118,8 @@ def _report(
         ]
     except ModelError:  # a model that cannot answer has no numbers; its gates have said so
         return None
-    funnel = load_snapshot(context.ledger, data["snapshot"]).funnel.lines()
-    facts = {"loop": context.loop.name, "snapshot": data["snapshot"], "model": data["model"]["sha256"][:16],
+    funnel = load_snapshot(context.ledger, data["snapshot"]).funnel.lines() if data["snapshot"] else ()
+    facts = {"loop": context.loop.name, "snapshot": data["snapshot"] or "none", "model": data["model"]["sha256"][:16],
              "champion": data["champion"] or "none", **data["metrics"]}
     with tempfile.TemporaryDirectory() as folder:
         report(found, title=f"{context.loop.name}: candidate", gates=results, funnel=funnel, facts=facts).save(

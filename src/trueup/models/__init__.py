@@ -5,6 +5,7 @@ from trueup.models.constant import ConstantModel
 from trueup.models.embedders import HashingEmbedder
 from trueup.models.encoder import Encoder
 from trueup.models.features import Features
+from trueup.models.foreign import checked_data
 from trueup.models.function import FunctionModel
 from trueup.models.local import LocalModel, load
 from trueup.models.manifest import Manifest, read_manifest, write_manifest
@@ -19,6 +20,7 @@ __all__ = [
     "LocalModel",
     "Manifest",
     "Prompt",
+    "checked_data",
     "load",
     "read_manifest",
     "write_manifest",

@@ -1,23 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: candidates with their lineage, who served when, and what may be thrown away."""
+"""Floor 5: candidates with their lineage, who served when, what may be thrown away, and publishing."""
 
 from trueup.registry.candidates import Candidate, aliases, candidate, candidates, register
 from trueup.registry.history import Reign, reigns, served
+from trueup.registry.mlflow import Mlflow
+from trueup.registry.projection import Projection, projection
+from trueup.registry.publish import (
+    Change,
+    Nomination,
+    Published,
+    Publisher,
+    deliver,
+    missed,
+    nominated,
+    troubles,
+)
 from trueup.registry.retention import Keep, Pruned, prune
 from trueup.registry.upkeep import ailments, backup
 
 __all__ = [
     "Candidate",
+    "Change",
     "Keep",
+    "Mlflow",
+    "Nomination",
+    "Projection",
     "Pruned",
+    "Published",
+    "Publisher",
     "Reign",
     "ailments",
     "aliases",
     "backup",
     "candidate",
     "candidates",
+    "deliver",
+    "missed",
+    "nominated",
+    "projection",
     "prune",
     "register",
     "reigns",
     "served",
+    "troubles",
 ]

@@ -34,7 +34,10 @@ class Projection:
         resolve(self.function)(context)
 
 
-PROJECTIONS: list[Projection] = [Projection("alerts", "trueup.loop.telling:tell_people")]
+PROJECTIONS: list[Projection] = [
+    Projection("registry", "trueup.loop.publishing:follow"),
+    Projection("alerts", "trueup.loop.telling:tell_people"),
+]
 """All of them, in the order in which `run` calls them."""
 
 

@@ -16,6 +16,8 @@ from trueup.core.values import from_json, kind_of, to_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from trueup.registry import Publisher
+
 
 def check_value(part: Any) -> None:
     """A value is frozen, and equals what its own JSON gives back. Raises AssertionError."""
@@ -109,6 +111,36 @@ def check_trainer(trainer: Trainer, rows: Sequence[tuple[Any, Any]], *, answers:
         given = predictor.predict([one for one, _ in rows])
         assert len(given) == len(rows), f"expected {len(rows)} answers, got {len(given)}"
     return predictor
+
+
+def check_publisher(publisher: Publisher) -> None:
+    """A publisher is a value, hides passwords, changes nothing in a dry run, shows a small ledger
+    without an error, and finds nothing to do the second time."""
+    from trueup.core.clock import ManualClock
+    from trueup.core.secrets import masked
+    from trueup.models import ConstantModel
+    from trueup.registry import deliver, register
+    from trueup.release import LoopState, decide
+    from trueup.store import Ledger
+
+    check_value(publisher)
+    with tempfile.TemporaryDirectory() as folder:
+        home, model = Path(folder) / "home", Path(folder) / "model"
+        model.mkdir()
+        with Ledger.open(home, clock=ManualClock(QuietFacts.now)) as ledger:
+            where = publisher.target(ledger)
+            assert masked(where) == where, "a target is named without its password"
+            ConstantModel("a").write(model, "label")
+            made = register(ledger, "conformance", ledger.artifacts.put_tree(model))
+            decide(ledger, "conformance", 0, LoopState().serve(made.id, 0), kind="install", verdict="PROMOTE",
+                   reason="the first champion", subject=made.id)  # fmt: skip
+            would = deliver(ledger, "conformance", publisher, dry=True)
+            done = deliver(ledger, "conformance", publisher, force=True)
+            assert (would.error, done.error) == (None, None), would.error or done.error
+            assert {(one.what, one.name) for one in would.changes} <= {(one.what, one.name) for one in done.changes}
+            again = deliver(ledger, "conformance", publisher, thorough=True)
+            assert again.changes == (), f"the second publishing changed {again.changes}"
+            list(publisher.nominations(ledger, "conformance"))
 
 
 def _write(path: Path, rows: Sequence[tuple[Any, Any]]) -> Path:
