@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict
+from trueup.core.parameters import typed
 from trueup.core.values import to_json
 from trueup.loop.card import write_card
 from trueup.loop.context import Context, Progress
@@ -126,6 +127,7 @@ def install(context: Context) -> Decision | None:
         return None
     found = register(
         ledger, loop.name, stored(context, loop.champion), trainer=to_json(loop.champion, context.base),
+        parameters=typed(loop.task.parameters, {}),
     )
     after = state.serve(found.id, to_us(ledger.clock.now()))
     return decide(

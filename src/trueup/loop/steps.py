@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trueup.core.errors import ModelError
+from trueup.core.errors import ModelError, UserError
 from trueup.core.json import dumps
+from trueup.core.parameters import typed
 from trueup.core.protocols import Answer, GateResult, Scorer, TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import to_json
@@ -118,15 +119,26 @@ def _report(
         ]
     except ModelError:  # a model that cannot answer has no numbers; its gates have said so
         return None
-    funnel = load_snapshot(context.ledger, data["snapshot"]).funnel.lines() if data["snapshot"] else ()
+    snapshot = load_snapshot(context.ledger, data["snapshot"]) if data["snapshot"] else None
+    funnel = snapshot.funnel.lines() if snapshot else ()
     facts = {"loop": context.loop.name, "snapshot": data["snapshot"] or "none", "model": data["model"]["sha256"][:16],
              "champion": data["champion"] or "none", **data["metrics"]}
+    if snapshot is not None:
+        facts["rows that a challenger produced"] = by_challengers(snapshot.rows())
     with tempfile.TemporaryDirectory() as folder:
         report(found, title=f"{context.loop.name}: candidate", gates=results, funnel=funnel, facts=facts).save(
             Path(folder)
         )
         kept: dict[str, Any] = context.ledger.artifacts.put_tree(Path(folder)).to_json()
     return kept
+
+
+def by_challengers(rows: Any) -> str:
+    """How much of a dataset challengers produced: what one arm's users said trains the next model of
+    both (REL-17)."""
+    arms = rows["arm"].to_pylist()
+    mine = sum(arm is not None and arm != "champion" for arm in arms)
+    return f"{mine:,} of {len(arms):,} ({mine / max(1, len(arms)):.1%})"
 
 
 def to_dumps(part: Any) -> str:
@@ -146,11 +158,25 @@ def items_of(context: Context, golden: Any, cut: int, now: int) -> Any:
     )
 
 
+def inherited(context: Context, parent: str | None) -> dict[str, Any]:
+    """The parameters of a trained candidate: those of the champion that it would replace, so that a
+    training changes no prompt, and the declared defaults for the rest."""
+    declared = context.loop.task.parameters
+    own = candidate(context.ledger, context.loop.name, parent).parameters if parent else {}
+    kept: dict[str, Any] = {}
+    for name, given in own.items():
+        try:
+            kept |= {name: typed(declared, {name: given})[name]}
+        except UserError:  # declared otherwise by now: the default holds
+            continue
+    return typed(declared, kept)
+
+
 def register_candidate(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     """Register what passed: {"model", "snapshot", "parent", ...} -> {"candidate"}."""
     found = register(
         context.ledger, context.loop.name, Ref.from_json(data["model"]), snapshot=data["snapshot"],
         parent=data["parent"], trainer=data["trainer"], code=data["code"], metrics=data["metrics"],
-        facts=data["facts"],
+        facts=data["facts"], parameters=inherited(context, data["parent"]),
     )
     return {"candidate": candidate(context.ledger, context.loop.name, found.id).id}

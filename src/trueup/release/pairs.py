@@ -122,6 +122,7 @@ def shadow_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str
     pairs = list(_both(new, old))
     result = {
         **told["counts"], "unscored": len(asked) - len(pairs), "failed": told["failed"],
+        "coverage": len(pairs) / len(asked) if asked else None,
         "rows": digest([[row[0], *scores] for row, *scores in zip(asked, new, old, base or new, strict=False)]),
         **_paired(pairs, parameters, parameters["margin"]),
         "anchor": _paired(list(_both(new, base)), parameters, parameters["creep"]) if anchored else None,

@@ -21,6 +21,8 @@ from trueup.release.pairs import answer_inputs, changed, disagreement
 from trueup.release.stage import Ruling, Scene, Terms, gather
 
 HOUR = timedelta(hours=1)
+COVERAGE = 0.95
+"""The share of the labelled units that must have been scored: under it there is no verdict."""
 
 
 @value("stage.shadow")
@@ -31,7 +33,8 @@ class Shadow:
     entered, from the disagreement on the last 500 inputs, labels unread. The stage ends with a
     crossing, or as REFUSE at N pairs or after `max_time`; `min_time` only delays the next stage.
     `no_worse_by` is the margin on the scorer's scale. Labels count that became known within the
-    outcome's window after the exposure.
+    outcome's window after the exposure. Under 95 % coverage (labelled units of which a pair could be
+    scored) there is no verdict, and at the end the shadow is INVALID.
     """
 
     scorer: Scorer
@@ -119,6 +122,10 @@ class Shadow:
         if result["invalid"]:
             return Ruling("INVALID", f"{result['invalid']}: {words}", evidence)
         tests = [result] if result["anchor"] is None else [result, result["anchor"]]
+        ended = age >= self.max_time or result["exhausted"]
+        if result["coverage"] is not None and result["coverage"] < COVERAGE:
+            words += f"; only {result['coverage']:.1%} of the labelled units could be scored, under {COVERAGE:.0%}"
+            return Ruling("INVALID" if ended else "HOLD", f"no verdict: {words}", evidence)
         if all(test["rejected"] for test in tests):
             if age < self.min_time:
                 return Ruling("HOLD", f"{words}; waits for its minimum of {self.min_time}", evidence)
@@ -135,7 +142,7 @@ def describe(result: dict[str, Any], parameters: dict[str, Any]) -> str:
     anchor = result["anchor"]
     words = (
         f"{result['n']:,} of {parameters['horizon']:,} pairs: challenger {result['new']:.3f}, champion "
-        f"{result['old']:.3f}; evidence {result['wealth']:.3g} against {1 / parameters['level']:.3g}"
+        f"{result['old']:.3f}, coverage {1.0 if result['coverage'] is None else result['coverage']:.0%}; evidence {result['wealth']:.3g} against {1 / parameters['level']:.3g}"
     )
     if anchor is not None:
         words += f"; against the anchor {anchor['wealth']:.3g}"
