@@ -36,6 +36,7 @@ SECTIONS = {
     "What is kept: `prune`": ("keep",),
     "Imports": ("data",),
     "Secrets": ("secret",),
+    "Drills": ("lab",),
 }
 
 HEAD = """# Parts

@@ -78,3 +78,23 @@ def test_a_flood_of_false_labels_costs_next_to_nothing_under_the_cap(tmp_path) -
     lost = next(scene.facts["lost"] for scene in account.scenes if "lost" in scene.facts)
     assert lost["with the cap"] < 0.05 < 0.3 < lost["without"]
     assert len(account.commands) == 3
+
+
+@pytest.mark.slow
+def test_half_of_the_trainings_die_and_each_has_one_result(tmp_path) -> None:
+    """DRL-02, TRN-14: bitwise that of an undisturbed run, and nothing trained twice in the record."""
+    account = play(find("flaky"), tmp_path / "home", quiet=True)
+    told = [what for scene in account.scenes for held, what in scene.checks if not held]
+    assert account.holds, told
+    died = next(scene.facts["died"] for scene in account.scenes if "died" in scene.facts)
+    assert {"memory", "retry", "signal"} <= died.keys()
+
+
+def test_a_flaky_trainer_says_what_it_cannot_be() -> None:
+    from trueup.lab import Flaky
+    from trueup.train import Sklearn
+
+    assert Flaky(Sklearn("sgd")).capabilities == Sklearn("sgd").capabilities
+    for wrong in ({"of": "sgd"}, {"share": 2.0}, {"faults": ("flood",)}):
+        with pytest.raises((ValueError, UnknownName)):
+            Flaky(**{"of": Sklearn("sgd"), **wrong})

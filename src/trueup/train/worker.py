@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -88,6 +89,8 @@ def _outcome(order: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         return _said("memory", f"out of memory: {error}")
     except TrainingRetryable as error:
         return _said("retry", words(error))
+    except (ConnectionError, TimeoutError, socket.gaierror) as error:  # the network was lost
+        return _said("retry", f"{type(error).__name__}: {str(error).strip()[:500]}")
     except ModelError as error:
         traceback.print_exc()
         return _said("nonsense", words(error))
