@@ -5,7 +5,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OMP_NUM_THREADS ?= 1
 export TRUEUP_DATA ?= ../shared/data
 
-.PHONY: help demo genres elec2 check servers lint types house oracles test chaos bench clean
+.PHONY: help demo genres elec2 check servers lint types house oracles test chaos soak bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ test: $(VENV)/.dev .venv-oracles/.done .venv-mlflow/.done  ## all tests: unit, s
 
 chaos: $(VENV)/.dev       ## the long form of the chaos tests: 1,000 kills
 	TRUEUP_CHAOS_KILLS=1000 $(BIN)/pytest -m chaos --timeout 3600
+
+soak: $(VENV)/.dev        ## two years of nightly looks on a simulated clock; some minutes
+	$(BIN)/python benchmarks/soak.py
 
 bench: $(VENV)/.dev       ## benchmarks, each beside its peer
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

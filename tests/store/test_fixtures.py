@@ -87,3 +87,17 @@ def test_migrating_says_its_steps_first_and_does_nothing_twice(name: str, tmp_pa
 def test_there_must_be_something_to_migrate(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         migrate(tmp_path)
+
+
+@pytest.mark.parametrize("after", [-1, 0, 200, 700, 1_200, 1_490, 10_000])
+def test_new_rows_are_counted_the_same_from_either_end(after: int, tmp_path: Path) -> None:
+    """TRG-04: by all labels that there are, and by those that came since."""
+    from trueup.core.clock import to_us
+    from trueup.loop.queries import QUERIES
+
+    unpacked("v1", tmp_path)
+    with MAKE.opened(tmp_path) as ledger:
+        given = {"loop": "toys", "now": to_us(ledger.clock.now()), "target": "kind", "after": after}
+        counts = [ledger.query(QUERIES[name], given).to_pylist()[0]["n"] for name in ("fit_rows", "new_rows")]
+    assert counts[0] == counts[1]
+    assert (counts[0] > 0) == (after < 10_000)

@@ -173,12 +173,13 @@ def resume_(ctx: click.Context, reason: str, loop_: str | None, json_: bool) -> 
 
 
 @click.command("rollback")
+@click.option("--to", metavar="CANDIDATE", help="One that has served before: it serves again, byte by byte as it was.")
 @reason_option
 @loop_name
 @as_json
 @click.pass_context
-def rollback_(ctx: click.Context, reason: str, loop_: str | None, json_: bool) -> None:
+def rollback_(ctx: click.Context, to: str | None, reason: str, loop_: str | None, json_: bool) -> None:
     """End the running release; where none runs, the champion before this one serves again."""
     from trueup.release import rollback
 
-    _act(ctx, loop_, json_, lambda ledger, loop: rollback(ledger, loop, reason=reason))
+    _act(ctx, loop_, json_, lambda ledger, loop: rollback(ledger, loop, reason=reason, to=to))

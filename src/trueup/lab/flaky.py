@@ -80,7 +80,7 @@ class _Dying:
     """A context in which the first report is the last."""
 
     def __init__(self, context: RunContext, fault: str, megabytes: int) -> None:
-        self.workdir = context.workdir
+        self.workdir, self.checkpoints, self.starved = context.workdir, context.checkpoints, context.starved
         self._context, self._fault, self._megabytes = context, fault, megabytes
 
     def report(self, step: int, total: int, **metrics: float) -> None:

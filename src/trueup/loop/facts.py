@@ -56,7 +56,8 @@ class LedgerFacts:
         if self._taught:
             found = self._query("logged_rows", after=after)
         else:
-            found = self._query("fit_rows", target=self._target.name, after=after)
+            query = "fit_rows" if after < 0 else "new_rows"
+            found = self._query(query, target=self._target.name, after=after)
         return int(found[0]["n"])
 
     def outcomes(

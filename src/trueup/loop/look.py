@@ -96,6 +96,11 @@ def missed_looks(loop: Loop, state: LoopState, now: int) -> int:
     return max(0, due[1] - 1) if due else 0
 
 
+def _seen(state: LoopState) -> dict[str, Any]:
+    """What a look reads of the state: the tests of the loop's life grow for ever, and are not of it."""
+    return replace(state, tests=()).to_json()
+
+
 def look(context: Context, *, ask: bool = False) -> Decision | None:
     """Decide to train or to rest, and record it; nothing is decided while a cycle is unfinished."""
     ledger, loop = context.ledger, context.loop
@@ -109,7 +114,7 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
     late = f" (this look stands for {missed:,} more that were missed)" if missed else ""
     evidence: dict[str, Any] = {
         "method": "look", "cut": cut, "now": now, "result": found.to_json(),
-        "parameters": {"loop": context.digest, "state": state.to_json()},
+        "parameters": {"loop": context.digest, "state": _seen(state)},
         "asked": ask, **({"missed": missed} if missed else {}),
     }
     if not found.trains:

@@ -9,6 +9,20 @@ SELECT count(*) AS n FROM (
     GROUP BY o.choice HAVING min(o.seq) > $after
 ) AS known;
 
+-- name: new_rows
+-- The same where something has been trained: the few labels that came after $after, which no earlier
+-- one precedes. It reads the rest of the past by its keys only.
+SELECT count(*) AS n FROM (
+    SELECT DISTINCT choice FROM event
+    WHERE loop = $loop AND kind = 'outcome' AND name = $target AND received <= $now AND seq > $after
+) AS known
+JOIN event AS i ON i.loop = $loop AND i.kind = 'interaction' AND i.id = known.choice AND i.keep
+WHERE NOT EXISTS (
+    SELECT 1 FROM event AS e
+    WHERE e.loop = $loop AND e.kind = 'outcome' AND e.name = $target AND e.received <= $now
+      AND e.seq <= $after AND e.choice = known.choice
+);
+
 -- name: logged_rows
 -- Rows fit for training once a teacher has written their target, logged after the cut $after.
 SELECT count(*) AS n FROM event

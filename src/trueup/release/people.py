@@ -12,6 +12,7 @@ from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, Refused
 from trueup.registry import candidate as registered
+from trueup.registry import served
 from trueup.release.advance import end
 from trueup.release.consent import UNVERIFIED, waits
 from trueup.release.saying import sign_with, take
@@ -106,14 +107,24 @@ def resume(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) ->
     )
 
 
-def rollback(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) -> Decision:
+def rollback(
+    ledger: Ledger, loop: str, *, reason: str, who: str | None = None, to: str | None = None
+) -> Decision:
     """End the running release; where none runs, the champion that this one replaced serves again.
 
-    Rolling back twice goes back twice: never forth again to what was rolled back.
+    Rolling back twice goes back twice: never forth again to what was rolled back. `to` names a
+    candidate that has served users: it serves again, byte by byte as it was. Raises Refused for one
+    that never served, NotFound or StoreError where its model is gone or not what its digest says.
     """
     generation, state = read(ledger, loop)
-    if state.release is not None:
-        subject: str | None = state.release.candidate
+    subject: str | None
+    if to is not None:
+        ident = _restorable(ledger, loop, state, to)
+        subject = state.release.candidate if state.release else state.champion
+        running = end(state) if state.release is not None else state
+        after = running.serve(ident, to_us(ledger.clock.now()))
+    elif state.release is not None:
+        subject = state.release.candidate
         after = end(state)
     else:
         before = _before(ledger, loop, state)
@@ -147,6 +158,20 @@ def _waiting(loop: str, state: LoopState) -> tuple[dict[str, Any], dict[str, Any
     return found
 
 
+def _restorable(ledger: Ledger, loop: str, state: LoopState, candidate: str) -> str:
+    """A candidate that has served, whose model is whole."""
+    found = registered(ledger, loop, candidate)
+    if found.id == state.champion:
+        raise Refused(f"{found.id} serves already", cure="trueup status")
+    if found.id not in served(ledger, loop):
+        raise Refused(
+            f"expected a candidate that has served users, got {found.id}, which never did",
+            cure="it comes into production by a release; `trueup prune --dry` lists what has served",
+        )
+    ledger.artifacts.verify(found.model)
+    return found.id
+
+
 def _before(ledger: Ledger, loop: str, state: LoopState) -> str:
     stack: list[str] = []
     for decision in ledger.decisions(loop):
@@ -155,6 +180,8 @@ def _before(ledger: Ledger, loop: str, state: LoopState) -> str:
             continue
         if decision.kind == "rollback":
             stack.pop()
+            while champion in stack[:-1]:  # one that was named: what came after it was rolled back
+                stack.pop()
         if stack[-1:] != [champion]:
             stack.append(champion)
     if len(stack) > 1:
