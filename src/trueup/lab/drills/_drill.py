@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pkgutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -33,13 +33,15 @@ class Drill:
     each. `run(teller, seed)` injects the failure in `teller.account.home` (an empty folder that is
     there), tells it in scenes, holds each to what must be seen with `teller.expect`, and leaves in
     `teller.account.commands` the commands that explain it. The same seed gives the same Decisions.
+    `takes` names what else `run` can be given.
     """
 
     name: str
     id: str
     failure: str
     seen: str
-    run: Callable[[Teller, int], None]
+    run: Callable[..., None]
+    takes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "id": self.id, "failure": self.failure, "seen": self.seen}
@@ -60,14 +62,18 @@ def find(name: str) -> Drill:
 
 def play(
     drill: Drill, home: Path | None = None, *, seed: int = 0, quiet: bool = False,
-    console: Console | None = None,
+    console: Console | None = None, options: Mapping[str, Any] | None = None,
 ) -> Account:
     """Play a drill in `home` (a new temporary folder where it is None), and tell it.
 
     `Account.holds` is False where something that must be seen was not, or where nothing was held
     to anything. With `quiet` nothing is printed. The home stays, so that `trueup why` can be asked.
-    Raises Refused where `home` is not empty.
+    `options` are among those that the drill takes. Raises Refused where `home` is not empty, or the
+    drill takes no such option.
     """
+    unknown = [name for name in options or {} if name not in drill.takes]
+    if unknown:
+        raise Refused(f"expected no --{unknown[0]} for the drill {drill.name}", cure=f"leave --{unknown[0]} out")
     home = Path(home or tempfile.mkdtemp(prefix=f"trueup-{drill.name}-")).absolute()
     if home.exists() and any(home.iterdir()):
         raise Refused(
@@ -79,7 +85,7 @@ def play(
         with teller.scene(f"{drill.id} {drill.name}: the failure"):
             teller.say(f"{drill.failure[0].upper()}{drill.failure[1:]}.")
             teller.say(f"What must be seen: {drill.seen}.")
-        drill.run(teller, seed)
+        drill.run(teller, seed, **(options or {}))
     if not any(scene.checks for scene in teller.account.scenes):
         with teller.scene("Nothing was seen"):
             teller.expect(False, "", drill.seen)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DRL-11: the champion against itself, through whole releases."""
+
+import json
+from contextlib import closing
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from trueup.cli._main import trueup
+from trueup.core.clock import SystemClock, to_us
+from trueup.core.errors import DataError, Refused
+from trueup.core.events import Event, outcome
+from trueup.lab.drills import find, play
+from trueup.lab.drills._releases import against
+from trueup.lab.drills.aa import _terms, _toy, interval
+from trueup.models import ConstantModel
+from trueup.registry import register
+from trueup.release import LoopState, decide
+from trueup.store import Ledger
+
+LOOP = """
+from datetime import timedelta
+from trueup import Loop, Outcome, Task
+from trueup.evaluate import Accuracy
+from trueup.models import Features
+from trueup.release import AB, Canary, Full, Shadow
+from trueup.train import Sklearn
+HOUR = timedelta(hours=1)
+label = Outcome.of_input("label", within=HOUR)
+thumbs = Outcome.boolean("thumbs", within=HOUR)
+loop = Loop(
+    "mine", task=Task(input="q", output="a", unit="user"), outcomes=[label, thumbs], target="label",
+    trainer=Sklearn(features=Features(text=("q",))),
+    release=[
+        Shadow(Accuracy(), outcome="label", no_worse_by=0.05, units=600), Canary(0.25, 0.5, step=HOUR, units=400),
+        AB(thumbs, no_worse_by=0.03, units=500, min_time=HOUR), Full(),
+    ],
+)
+"""
+
+
+def test_an_interval_is_the_exact_one() -> None:
+    assert interval(0, 20) == pytest.approx((0.0, 0.16843), abs=1e-4)
+    assert interval(5, 100) == pytest.approx((0.01643, 0.11284), abs=1e-4)
+    assert interval(20, 20)[1] == 1.0
+
+
+def test_the_champion_against_itself_holds_its_levels_and_a_peeked_z_test_does_not(tmp_path) -> None:
+    """DRL-11, the code of `trueup drill aa` with fewer releases."""
+    account = play(find("aa"), tmp_path / "home", quiet=True, options={"releases": 60})
+    assert account.holds, [told for scene in account.scenes for held, told in scene.checks if not held]
+    facts = {name: fact for scene in account.scenes for name, fact in scene.facts.items()}
+    assert facts["wrong promotions"]["hits"] <= 8
+    assert facts["z-test"]["peeked"] > 2 * facts["z-test"]["once"]
+    assert sum(facts["verdicts"].values()) == 60
+
+
+def test_the_drill_fails_where_a_release_promises_more_than_it_holds(tmp_path, monkeypatch) -> None:
+    """The control: the same releases with a z-test in place of the gate."""
+    from trueup.lab.drills import _releases
+
+    monkeypatch.setattr(_releases, "_promotes", lambda parameters, scored: _releases._z_tests(
+        [(one["arm"] != "champion", one["y"]) for one in scored], 0.05)[1])
+    account = play(find("aa"), tmp_path / "home", quiet=True, options={"releases": 40})
+    assert not account.holds
+
+
+def test_a_release_is_the_same_again_and_errors_that_differ_roll_back(tmp_path) -> None:
+    with closing(_toy(tmp_path / "home", 0)) as ledger:
+        world = against(ledger, _terms(), seed=0, most=600)
+    assert world.one(3) == world.one(3)
+    drawn = world._row
+    world._row = lambda unit, place, arm, pi: {**drawn(unit, place, arm, pi), "failed": arm == "challenger" or place % 30 == 0}
+    assert world.one(3).verdict == "ROLLBACK"
+
+
+def test_a_loop_brings_its_stages_and_its_log(tmp_path) -> None:
+    """DRL-11 on a loop file: the home is read, nothing is written, margins are tested at their edge."""
+    (tmp_path / "loop.py").write_text(LOOP)
+    home = tmp_path / "home"
+    _log(home)
+    with Ledger.open(home) as ledger:
+        before = ledger.cut()
+    words = ["--home", str(home), "drill", "aa", "--loop", str(tmp_path / "loop.py"), "--releases", "20", "--json"]
+    done = CliRunner().invoke(trueup, words)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    told = json.loads(done.stdout)
+    lines = " ".join(line for scene in told["scenes"] for line in scene["lines"])
+    assert "Shadow -> Canary -> AB" in lines
+    assert "Shadow accepts a loss of up to 0.05" in lines
+    facts = {name: fact for scene in told["scenes"] for name, fact in scene["facts"].items()}
+    assert facts["wrong promotions"]["hits"] <= 3
+    with Ledger.open(home) as ledger:
+        assert ledger.cut() == before
+
+
+def test_too_little_log_and_options_of_other_drills_are_refused(tmp_path) -> None:
+    with closing(_toy(tmp_path / "home", 0)) as ledger, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trueup.lab.drills._releases.LEAST", 10_000)
+        with pytest.raises(DataError, match="4000"):
+            against(ledger, _terms(), seed=0, most=600)
+    with pytest.raises(Refused, match="releases"):
+        play(find("poison"), tmp_path / "poison", quiet=True, options={"releases": 60})
+
+
+def _log(home) -> None:
+    """A champion that says "yes", with labels and thumbs."""
+    rng = np.random.default_rng(1)
+    with Ledger.open(home) as ledger:
+        ConstantModel("yes").write(home / "models" / "yes", "label")
+        champion = register(ledger, "mine", ledger.artifacts.put_tree(home / "models" / "yes")).id
+        now = to_us(SystemClock().now()) - int(timedelta(days=2).total_seconds() * 1e6)
+        decide(ledger, "mine", 0, LoopState().serve(champion, now), kind="install", verdict="PROMOTE", reason="first")
+        rows = []
+        for at in range(1_200):
+            ts, ident = now + at * 1_000_000, f"m-{at}"
+            rows.append(Event(
+                ident, "mine", "interaction", ts, ts, unit=f"u{at % 800}", choice=ident, arm="champion", candidate=champion,
+                input='{"q":"x"}', output='"yes"', seconds=float(rng.lognormal(-2, 0.4)),
+            ))
+            rows.append(outcome("mine", ident, "label", "yes" if rng.random() < 0.8 else "no", ts=ts, received=ts))
+            if rng.random() < 0.9:
+                rows.append(outcome("mine", ident, "thumbs", bool(rng.random() < 0.6), ts=ts, received=ts))
+        ledger.append(rows)
