@@ -177,6 +177,45 @@ def test_a_flood_among_the_new_buys_no_replay(ledger: Ledger, log: Log) -> None:
     assert built.snapshot.manifest["rows"]["parts"] == {"new": 101, "replay": 50}
 
 
+def flooded(log: Log) -> None:
+    """Two old weeks, a hundred new rows, and in the second week a flood of answers to what others asked."""
+    log(300, days=50, prefix="first", label=lambda n: f"truth {n}")
+    log(300, days=43, prefix="second", label=lambda n: f"truth {n}")
+    for copy in range(40):
+        log(300, days=42 - copy / 1_000, prefix=f"flood{copy}", unit="mallory", text="a film about second{n}", label=lambda n: "a lie")
+    log(100, days=1, label=lambda n: f"truth {n}")
+
+
+def test_a_share_holds_on_what_replay_draws(ledger: Ledger, log: Log) -> None:
+    """CUR-11: a flood that the cap held off when it came does not return later by replay, nor does it crowd the rest out."""
+    flooded(log)
+    recipe = Recipe(
+        min_rows=10, cohort="week", replay=Replay(2.0), curate=[CapPerUnit(0.05), Deduplicate(keep="latest")]
+    )
+    built = made(ledger, recipe)
+    assert built.snapshot is not None
+    rows = built.snapshot.rows()
+    replayed = rows.filter(pc.equal(rows["part"], "replay"))
+    assert replayed.num_rows == 200
+    assert pc.sum(pc.equal(replayed["unit"], "mallory")).as_py() <= 0.05 * replayed.num_rows
+    again = made(ledger, recipe).snapshot
+    assert again is not None
+    assert again.id == built.snapshot.id
+
+
+def test_a_share_holds_where_there_are_fewer_old_rows_than_wanted(ledger: Ledger, log: Log) -> None:
+    log(60, days=50, prefix="old")
+    log(40, days=49, prefix="spam", unit="mallory")
+    log(100, days=1)
+    recipe = Recipe(min_rows=10, replay=Replay(2.0), curate=[CapPerUnit(0.05)])
+    built = made(ledger, recipe)
+    assert built.snapshot is not None
+    assert built.snapshot.manifest["rows"]["parts"] == {"new": 100, "replay": 63}
+    few = made(ledger, Recipe(min_rows=10, replay=Replay(2.0), curate=[CapPerUnit(0.001)])).snapshot
+    assert few is not None  # too few units for such a share: the funnel shows what is left
+    assert few.manifest["rows"]["parts"] == {"new": 100, "replay": 61}
+
+
 def test_max_rows_is_a_seeded_draw(ledger: Ledger, log: Log) -> None:
     log(100)
     built = made(ledger, Recipe(min_rows=10, max_rows=40))

@@ -98,6 +98,8 @@ def test_trg_04_and_05_rows_and_new_data() -> None:
     assert not NewData().look(Facts(**{"import": [{"new": 0}]})).holds
     assert NothingNew().look(Facts(rows=0)).holds
     assert not NothingNew().look(Facts(rows=1)).holds
+    assert NothingNew().look(Facts(rows=9, last_trained=NOW)).reason == "9 new rows"
+    assert NothingNew().look(Facts(rows=2_400)).reason == "never trained here: 2,400 rows to learn from"
 
 
 def test_trg_06_a_person_asks_and_is_named() -> None:

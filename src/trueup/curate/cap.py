@@ -28,6 +28,9 @@ class CapPerUnit:
     at least one row. As a whole number it is rows. Which rows stay is drawn from the seed and the
     row's id. Rows without a unit count as one unit. The facts name the largest units that were
     capped by a short hash, with the rows that each lost.
+
+    In replay a share is one of the rows that are drawn, and not of the many out of which they are:
+    a flood that was cut when it came would come back with its share of a far larger number.
     """
 
     limit: float
@@ -43,6 +46,15 @@ class CapPerUnit:
     @property
     def version(self) -> str:
         return own_version(self, "trueup.curate.rows")
+
+    def among(self, rows: int) -> CapPerUnit:
+        """The cap in rows where `rows` are drawn out of more."""
+        return self if isinstance(self.limit, int) else CapPerUnit(max(1, int(self.limit * rows)))
+
+    def again(self, rows: pa.Table, seed: int) -> Curated:
+        """Hold the cap on what was drawn; too few units for the share were cut before, and all stay."""
+        units = len(codes(rows["unit"])[1])
+        return self.curate(rows, seed) if self.limit * units >= 1 else Curated(rows)
 
     def curate(self, rows: pa.Table, seed: int) -> Curated:
         if not rows.num_rows:

@@ -18,7 +18,11 @@ from trueup.core.values import kind_of, name_of, source_digest
 from trueup.curate.rows import ROWS, check_rows, module_digest
 
 Step: TypeAlias = Curator | Callable[[Any], Any]
-"""A step of a recipe: a Curator, or a function at module level from table to table."""
+"""A step of a recipe: a Curator, or a function at module level from table to table.
+
+A Curator whose limit is a share has two more methods, by which the share holds on what replay
+draws, as `CapPerUnit` has them: `among(n)` gives the step for a draw of n rows out of many, and
+`again(rows, seed)` holds the limit on the rows that were drawn."""
 
 
 def check_step(step: Any) -> None:

@@ -4,7 +4,8 @@
 The rows whose label became known within the window are the new ones; they go through the recipe's
 steps, then golden items are excluded. Old rows for replay are drawn from those before the window,
 go through the same steps, and are drawn again to their number: so the share holds after curation,
-and a flood among the new rows that the steps remove buys no old ones.
+and a flood among the new rows that the steps remove buys no old ones. A step that limits a share
+limits it of the rows that are drawn, before, within and after the draw.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 from trueup.core.clock import from_us
 from trueup.core.errors import DataError
 from trueup.core.protocols import Curated
-from trueup.curate import ROWS, Deduplicate, Distill, GoldenIndex, exclude_golden, run_step
+from trueup.curate import ROWS, Deduplicate, Distill, GoldenIndex, Step, exclude_golden, run_step
 from trueup.curate.rows import normal, take
 from trueup.curate.steps import step_name
 from trueup.data.draw import draw
@@ -131,7 +132,7 @@ class _Work:
                 unlabelled=self.teacher is not None,
             )
         new, old = self._window(rows, now_us, seen)
-        new = self._curate(new, "new")
+        new = self._curate(new, "new", recipe.curate)
         if recipe.max_rows is not None and new.num_rows > recipe.max_rows:
             before, new = new.num_rows, draw(new, recipe.max_rows, self.seed, "max_rows")
             self._note("max_rows", before, new, {"not drawn": before - new.num_rows})
@@ -161,9 +162,9 @@ class _Work:
             )
         return new, old
 
-    def _curate(self, rows: pa.Table, part: str) -> pa.Table:
+    def _curate(self, rows: pa.Table, part: str, steps: Sequence[Step]) -> pa.Table:
         unlabelled = self.teacher is not None
-        for step in self.recipe.curate:
+        for step in steps:
             if isinstance(step, Distill):  # no golden item goes to a teacher
                 rows, unlabelled = self._exclude(rows, part), False
             try:
@@ -193,18 +194,33 @@ class _Work:
         replay = self.recipe.replay
         assert replay is not None
         wanted = round(replay.share * new.num_rows)
-        pool = draw(old, 4 * wanted + 1_000, self.seed, "replay", by=replay.by)
-        self._note("replay pool", old.num_rows, pool, {"not drawn": old.num_rows - pool.num_rows}, part="replay")
+        size = 4 * wanted + 1_000
+        held = self._among(old, size)
+        pool = draw(held, size, self.seed, "replay", by=replay.by)
+        over = {"over a limit": old.num_rows - held.num_rows, "not drawn": held.num_rows - pool.num_rows}
+        self._note("replay pool", old.num_rows, pool, over, part="replay")
         pool = _in_part(pool, "replay")
         if pool.num_rows:
-            pool = self._curate(pool, "replay")
+            pool = self._curate(pool, "replay", _shared(self.recipe.curate, min(wanted, pool.num_rows)))
         latest = any(isinstance(step, Deduplicate) and step.keep == "latest" for step in self.recipe.curate)
         distinct = _not_in(pool, new, latest=latest)
         drawn = draw(distinct.rows, wanted, self.seed, "replay", by=replay.by)
         dropped = {**distinct.dropped, "not drawn": distinct.rows.num_rows - drawn.num_rows}
+        before = drawn.num_rows
+        for step in self.recipe.curate:
+            if hasattr(step, "again"):
+                drawn = step.again(drawn, self.seed).rows
+        dropped["over a limit"] = before - drawn.num_rows
         facts = {"wanted": wanted}
         self._note("replay", pool.num_rows, drawn, dropped, facts=facts, part="replay")
         return pa.concat_tables([new, drawn])
+
+    def _among(self, rows: pa.Table, n: int) -> pa.Table:
+        """What may stand among `n` old rows: no flood crowds the others out of the pool."""
+        for step in _shared(self.recipe.curate, min(n, rows.num_rows)):
+            if hasattr(step, "among"):
+                rows = run_step(step, rows, self.seed, unlabelled=self.teacher is not None).rows
+        return rows
 
     def _note(
         self,
@@ -220,6 +236,11 @@ class _Work:
         self.steps.append(FunnelStep(name, rows_in, rows.num_rows, reasons, dict(facts), part))
         if self.progress is not None:
             self.progress(name, rows.num_rows)
+
+
+def _shared(steps: Sequence[Step], n: int) -> list[Step]:
+    """The steps for a draw of `n` rows: those that limit a share, as limits of it."""
+    return [step.among(n) if hasattr(step, "among") else step for step in steps]
 
 
 def _repeated(rows: pa.Table, seen: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:

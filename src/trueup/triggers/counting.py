@@ -41,10 +41,16 @@ class NewData:
 
 @value("trigger.nothing_new")
 class NothingNew:
-    """For `unless`: holds where no row fit for training became known since the last training."""
+    """For `unless`: holds where no row fit for training became known since the last training.
+
+    Before the first one every row counts, those that a model from elsewhere was made on too: the
+    ledger cannot tell which they are, and what a first training learns is for the recipe to say.
+    """
 
     def look(self, facts: Facts) -> Finding:
         rows = facts.rows(new=True)
+        if rows and facts.last_trained is None:
+            return Finding(False, f"never trained here: {rows:,} rows to learn from", {"rows": rows})
         if rows:
             return Finding(False, f"{rows:,} new rows", {"rows": rows})
         return Finding(True, "nothing new to learn from", {"rows": 0})
