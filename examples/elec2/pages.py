@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 
 from trueup.plot import Bound, Chart, Rule, Section, Series, Table, Verdict, lines, save
 from trueup.study import Backtest, Life
@@ -46,6 +47,25 @@ def verdict(found: Backtest) -> str:
         f"The metric trigger is right in {metric.quality:.2%} with {len(metric.trainings)} trainings; every four weeks in "
         f"{schedule.quality:.2%} with {len(schedule.trainings)}; the best, {best.policy}, in {best.quality:.2%} with {len(best.trainings)}."
     )
+
+
+def of_starts(found: Sequence[Backtest]) -> list[str]:
+    """Each start's right answers and trainings of the schedule and of the metric trigger; then their means,
+    standard deviations over the starts, and the mean difference."""
+    rows = [(one.life(SCHEDULE), one.life(METRIC)) for one in found]
+    text = [f"start {at}: {_life(schedule)} every four weeks, {_life(metric)} by the metric" for at, (schedule, metric) in enumerate(rows, 1)]
+    for name, lives in ((SCHEDULE, [one for one, _ in rows]), (METRIC, [one for _, one in rows])):
+        text.append(f"{name}: {_spread([100 * one.quality for one in lives])} % right, {fmean(len(one.trainings) for one in lives):.1f} trainings")
+    text.append(f"metric minus schedule: {_spread([100 * (metric.quality - schedule.quality) for schedule, metric in rows])} points")
+    return text
+
+
+def _life(life: Life) -> str:
+    return f"{life.quality:.2%} ({len(life.trainings)})"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{fmean(values):.2f} +- {stdev(values) if len(values) > 1 else 0.0:.2f}"
 
 
 def unrated(found: Backtest) -> list[str]:

@@ -2,6 +2,7 @@
 """When to retrain on an electricity market: triggers against schedules, on the same past.
 
     python examples/elec2/study.py
+    python examples/elec2/study.py --starts 10
 
 Every policy is lived through with the model that would have been live at each moment, trained on
 labels known then. Writes `report/report.html`, `report/report.md` and its charts; takes some three
@@ -15,7 +16,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,13 +29,14 @@ sys.path.insert(0, str(HERE))
 import market  # noqa: E402
 import pages  # noqa: E402
 
+from trueup import Loop  # noqa: E402
 from trueup.core.clock import ManualClock  # noqa: E402
 from trueup.data import import_file, propose_mapping  # noqa: E402
 from trueup.evaluate import Accuracy  # noqa: E402
 from trueup.loop import load_loop  # noqa: E402
 from trueup.store import Ledger  # noqa: E402
-from trueup.study import Policy, backtest  # noqa: E402
-from trueup.triggers import Cooldown, Drift, Rows, Worsens  # noqa: E402
+from trueup.study import Backtest, Policy, backtest  # noqa: E402
+from trueup.triggers import Cooldown, Cron, Drift, Rows, Worsens  # noqa: E402
 
 DAY = timedelta(days=1)
 WEEK = 336  # half-hours
@@ -60,20 +63,45 @@ def study(out: Path, *, rows: int | None = None, everything: bool = True, keep: 
     """Import, backtest, write the report; returns what was found."""
     began = time.perf_counter()
     loop = load_loop(HERE / "loop.py")
-    with tempfile.TemporaryDirectory() as folder:
-        path, real = market.find(Path(folder), rows)
-        with Ledger.open(Path(folder) / "home", clock=ManualClock(market.START + 2_000 * DAY)) as ledger:
-            mapping = replace(
-                propose_mapping(path, loop.task, loop.outcomes), input=loop.trainer.fields, ts="asked", known="known", unit=None,
-            )
-            import_file(ledger, path, loop.name, mapping, task=loop.task, outcomes=loop.outcomes)
-            found = backtest(
-                loop, ledger, ways(loop.recipe, all_of_them=everything), since=market.START + 28 * DAY, base=HERE, isolate=False,
-                home=keep or Path(folder) / "backtest", period=28 * DAY, progress=None if quiet else _say,
-            )
+    with imported(loop, rows) as (ledger, real, folder):
+        found = backtest(
+            loop, ledger, ways(loop.recipe, all_of_them=everything), since=market.START + 28 * DAY, base=HERE, isolate=False,
+            home=keep or folder / "backtest", period=28 * DAY, progress=None if quiet else _say,
+        )
     made = pages.Study(found, real, time.perf_counter() - began)
     pages.write(out, made)
     return made
+
+
+def starts(n: int, *, rows: int | None = None, keep: Path | None = None, quiet: bool = False) -> list[Backtest]:
+    """The schedule and the metric trigger from `n` starting days, spread over four weeks, with looks a
+    week apart from each: how much of a difference is the luck of where one begins."""
+    loop = load_loop(HERE / "loop.py")
+    found = []
+    with imported(loop, rows) as (ledger, _, folder):
+        for at in range(n):
+            since = market.START + timedelta(days=28 + round(28 * at / n))
+            weekly = replace(loop, look=Cron(f"0 0 * * {since.isoweekday() % 7}"))
+            pair = [one for one in ways(loop.recipe, all_of_them=False) if one.name in (pages.SCHEDULE, pages.METRIC)]
+            found.append(backtest(
+                weekly, ledger, pair, since=since, base=HERE, isolate=False, home=keep or folder / "backtest", period=28 * DAY,
+                progress=None if quiet else _say,
+            ))
+    return found
+
+
+@contextmanager
+def imported(loop: Loop, rows: int | None) -> Iterator[tuple[Ledger, bool, Path]]:
+    """The market in a ledger of its own: the ledger, whether the market is real, and a folder that goes with it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path, real = market.find(folder, rows)
+        with Ledger.open(folder / "home", clock=ManualClock(market.START + 2_000 * DAY)) as ledger:
+            mapping = replace(
+                propose_mapping(path, loop.task, loop.outcomes), input=loop.trainer.fields, ts="asked", known="known", unit=None,  # type: ignore[attr-defined]
+            )
+            import_file(ledger, path, loop.name, mapping, task=loop.task, outcomes=loop.outcomes)
+            yield ledger, real, folder
 
 
 def _say(what: str, done: int, total: int) -> None:
@@ -88,7 +116,12 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="only the four-weekly schedule and the triggers")
     parser.add_argument("--out", type=Path, default=HERE / "report")
     parser.add_argument("--keep", type=Path, default=HERE / ".backtest", help="where trainings are kept")
+    parser.add_argument("--starts", type=int, default=None, help="compare the two from so many starting days instead")
     given = parser.parse_args(args)
+    if given.starts:
+        for text in pages.of_starts(starts(given.starts, rows=given.rows, keep=given.keep)):
+            print(text)
+        return
     found = study(given.out, rows=given.rows, everything=not given.short, keep=given.keep)
     print(("\r" + " " * 90 + "\r") if sys.stderr.isatty() else "", end="")
     for text in pages.lines_of(found):

@@ -43,6 +43,8 @@ LABEL = Outcome.of_input("label", within=HOUR)
 class Stand:
     """The stand on which a release is tried: time, traffic, candidates and Decisions."""
 
+    name = "l"
+
     def __init__(self, home: Path, stages: Sequence[Any] = (), risk: Risk | None = None) -> None:
         self.clock = ManualClock(START)
         self.ledger = Ledger.open(home, clock=self.clock)
@@ -56,25 +58,25 @@ class Stand:
         self.risk = risk or Risk()
         self.champion, self.challenger = self.model("old", home), self.model("new", home)
         state = LoopState().serve(self.champion, to_us(START))
-        decide(self.ledger, "l", 0, state, kind="install", verdict="PROMOTE", reason="first")
+        decide(self.ledger, self.name, 0, state, kind="install", verdict="PROMOTE", reason="first")
 
     def model(self, word: str, home: Path) -> str:
         folder = home / "models" / word
         ConstantModel(word).write(folder, "label")
-        return register(self.ledger, "l", self.ledger.artifacts.put_tree(folder)).id
+        return register(self.ledger, self.name, self.ledger.artifacts.put_tree(folder)).id
 
     def predictor(self, ident: str) -> Any:
-        return load(self.ledger.artifacts.path(candidate(self.ledger, "l", ident).model))
+        return load(self.ledger.artifacts.path(candidate(self.ledger, self.name, ident).model))
 
     def terms(self) -> Terms:
-        return Terms("l", "d" * 64, self.stages, self.risk, [LABEL], self.predictor, 0.05)
+        return Terms(self.name, "d" * 64, self.stages, self.risk, [LABEL], self.predictor, 0.05)
 
     def offer(self, ident: str | None = None) -> None:
         from dataclasses import replace
 
-        generation, state = read(self.ledger, "l")
+        generation, state = read(self.ledger, self.name)
         state = replace(state, waiting=ident or self.challenger)
-        decide(self.ledger, "l", generation, state, kind="candidate", verdict="PASS", reason="test")
+        decide(self.ledger, self.name, generation, state, kind="candidate", verdict="PASS", reason="test")
 
     def advance(self, by: timedelta = timedelta(0)) -> list[Decision]:
         self.clock.advance(by)
@@ -82,7 +84,7 @@ class Stand:
 
     @property
     def state(self) -> LoopState:
-        return read(self.ledger, "l")[1]
+        return read(self.ledger, self.name)[1]
 
     def labelled(self, n: int, new: float, old: float) -> None:
         """n units, of which the challenger is right on a share `new` and the champion on `old`.
@@ -98,10 +100,10 @@ class Stand:
             truth = "new" if self.rng.random() < new else "other"
             said = truth if self.rng.random() < old else "wrong"
             rows.append(Event(
-                ident, "l", "interaction", now, now, unit=f"u{self.units}", choice=ident, arm="champion",
+                ident, self.name, "interaction", now, now, unit=f"u{self.units}", choice=ident, arm="champion",
                 candidate=self.state.champion, input=dumps("x"), output=dumps(said), seconds=0.01,
             ))
-            rows.append(outcome("l", ident, "label", truth, ts=now, received=now))
+            rows.append(outcome(self.name, ident, "label", truth, ts=now, received=now))
         self.ledger.append(rows)
 
     def served(
@@ -127,14 +129,14 @@ class Stand:
                     "propensity": drawn.propensity, "release": routing.release,
                 }
                 if drawn.enrolled:
-                    rows.append(Event(ident, "l", "assignment", now, now, **common))
+                    rows.append(Event(ident, self.name, "assignment", now, now, **common))
                 if self.rng.random() < lost:
                     continue
                 error = "boom" if self.rng.random() < failing[arm] else None
                 seconds = 9.0 if self.rng.random() < slow[arm] else 0.01
                 known = now + (to_us(START + HOUR) - to_us(START) if late and error else 0)
                 rows.append(Event(
-                    ident, "l", "interaction", now, known, input=dumps("x"), error=error, seconds=seconds,
+                    ident, self.name, "interaction", now, known, input=dumps("x"), error=error, seconds=seconds,
                     output=None if error else dumps("new"), **common,
                 ))
         self.ledger.append(rows)

@@ -54,7 +54,7 @@ class Users(Stand):
 
     def terms(self) -> Terms:
         return Terms(
-            "l", "d" * 64, self.stages, self.risk, self.outcomes, self.predictor, 0.05, unit="user",
+            self.name, "d" * 64, self.stages, self.risk, self.outcomes, self.predictor, 0.05, unit="user",
             population=self.population,
         )
 
@@ -89,10 +89,10 @@ class Users(Stand):
                         facts["probabilities"] = dict(drawn.probabilities)
                     if given is not None:
                         facts["context"] = given
-                    rows.append(Event(ident, "l", "assignment", now, now, extra=dumps(facts), **common))
+                    rows.append(Event(ident, self.name, "assignment", now, now, extra=dumps(facts), **common))
                 if log:
                     rows.append(Event(
-                        ident, "l", "interaction", now, now, input=dumps("x"), output=dumps("y"), seconds=0.01, **common,
+                        ident, self.name, "interaction", now, now, input=dumps("x"), output=dumps("y"), seconds=0.01, **common,
                     ))
                 if told is not None and self.rng.random() >= told[drawn.arm]:
                     continue
@@ -100,9 +100,9 @@ class Users(Stand):
                 value: Any = values[0] if good else values[1]
                 if name == "click" and not good:
                     continue
-                rows.append(outcome("l", ident, name, value, ts=now, received=now))
+                rows.append(outcome(self.name, ident, name, value, ts=now, received=now))
                 if spam and self.rng.random() < spam[drawn.arm]:
-                    rows.append(outcome("l", ident, "spam", True, ts=now, received=now))
+                    rows.append(outcome(self.name, ident, "spam", True, ts=now, received=now))
         self.ledger.append(rows)
 
 

@@ -34,7 +34,7 @@ class Readers(Users):
     def read(self, n: int, *, good: float, seed: int = 1, shown: Any = None) -> None:
         """n readers open items of the challenger's kind ("n0" ...) with probability `good`, of the
         champion's ("o0" ...) with .2."""
-        client = connect("l", self.ledger.home, clock=self.clock, acknowledge="enqueue")
+        client = connect(self.name, self.ledger.home, clock=self.clock, acknowledge="enqueue")
         new, old = [f"n{at}" for at in range(5)], [f"o{at}" for at in range(5)]
         for _ in range(n):
             self.units += 1

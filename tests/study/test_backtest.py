@@ -19,6 +19,7 @@ from trueup.data import Recipe, Replay
 from trueup.evaluate import Accuracy
 from trueup.store import Ledger
 from trueup.study import Bench, backtest, dry, length, policies, show
+from trueup.train import Sklearn
 from trueup.triggers import Cooldown, Drift, Falls, Rows, Worsens
 
 DAY = timedelta(days=1)
@@ -52,6 +53,27 @@ def test_tru_07_policies_are_lived_through_and_the_frontier_is_told(tmp_path: Pa
     assert found.same is not None
     assert 0.25 < found.same[1] < 0.42  # three kinds at random
     json.dumps(found.to_json())
+
+
+def test_trn_05_a_loop_that_goes_on_from_its_champion_does_so_in_a_backtest(tmp_path: Path, make: Make, past: Past) -> None:
+    """TRU-07, TRN-05: each training goes on from what served, on the rows that this could not see; anew where it must."""
+    trainer = Sklearn("sgd", start="champion", rebase_every=20 * DAY)
+    loop = make(trainer=trainer, recipe=Recipe(window=None, min_rows=50))
+    with past(tmp_path / "home") as ledger, Ledger.open(tmp_path / "scratch", clock=ledger.clock) as scratch:
+        bench = Bench(loop, ledger, scratch, isolate=False)
+        first = bench.fit(loop.recipe, to_us(START + 10 * DAY))
+        second = bench.fit(loop.recipe, to_us(START + 15 * DAY), first)
+        assert (first.onto, second.onto) == (None, first.key)
+        assert (second.rebased, second.reason) == (first.at, "")
+        assert second.rows == 300, "five days of 60 sentences"
+        assert second.snapshot is not None
+        seen = set(bench.rows(first.snapshot)["row_id"].to_pylist())  # type: ignore[arg-type]
+        assert seen.isdisjoint(bench.rows(second.snapshot)["row_id"].to_pylist())
+        assert bench.fit(loop.recipe, to_us(START + 15 * DAY)).rows == first.rows + second.rows, "the control: anew"
+        assert bench.fit(loop.recipe, to_us(START + 30 * DAY), second).onto is None, "one from scratch is due"
+        found = backtest(loop, ledger, policies(loop, ["rows:300"]), since=START + 5 * DAY, isolate=False)
+    rows = [one.rows for one in found.life("rows:300").trainings]
+    assert min(rows[1:]) == 300, "new rows alone"
 
 
 def test_a_model_knows_no_label_before_it_was_known(tmp_path: Path, make: Make, past: Past) -> None:

@@ -235,7 +235,10 @@ def receipt_(ctx: click.Context, id_: str, loop_: str | None, json_: bool) -> No
 @as_json
 @click.pass_context
 def verify_(ctx: click.Context, file: Path, key: str | None, json_: bool) -> None:
-    """Recompute a promotion's verdict from its receipt: no ledger, no model, on any machine."""
+    """Recompute a promotion's verdict from its receipt: no ledger, no model, on any machine.
+
+    Exits 0 where it holds, 1 where it does not, and 3 where it is signed but cannot be recomputed.
+    """
     from trueup.loop import verify_receipt
 
     found = verify_receipt(file, key)
@@ -244,4 +247,4 @@ def verify_(ctx: click.Context, file: Path, key: str | None, json_: bool) -> Non
     else:
         for line in found.lines:
             click.echo(line)
-    ctx.exit(0 if found.holds else 1)
+    ctx.exit({"holds": 0, "signed, not recomputed": 3}.get(found.says, 1))

@@ -63,6 +63,7 @@ def build(
     seed: int = 0,
     parents: Sequence[str] = (),
     after: int | None = None,
+    after_us: int | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Built:
     """Build the dataset of a loop at a cut of its ledger; `target` is the outcome to be learned.
@@ -71,13 +72,14 @@ def build(
     and of its rows' digest. `golden` are the sets that must not train, rolling ones included.
     `parents` are ids of earlier Snapshots. Where the model to go on from has learned from a Snapshot
     at the cut `after`, only rows that could not be seen there, or whose label has changed since, are
-    new; those that could are old, and replay draws from them. `progress(step, rows)` is told of each step. Too few
-    rows, one class only, an empty window and a gate that refuses are no errors but a refusal.
+    new; those that could are old, and replay draws from them. `after_us` is the same for a past that is
+    lived through again, where the moment tells what could be seen, and not the cut. `progress(step,
+    rows)` is told of each step. Too few rows, one class only, an empty window and a gate that refuses are no errors but a refusal.
     """
     sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
     for items in sets:
         check_frozen(ledger, loop, items)
-    work = _Work(recipe, seed, sets, progress, after)
+    work = _Work(recipe, seed, sets, progress, after, after_us)
     try:
         rows = work.run(ledger, loop, target, cut, now_us)
     except _Refusal as refusal:
@@ -90,6 +92,8 @@ def build(
     manifest["parents"] = list(parents)
     if after is not None:
         manifest["after"] = after
+    if after_us is not None:
+        manifest["after_us"] = after_us
     return Built(write(ledger, manifest, rows), funnel)
 
 
@@ -107,8 +111,9 @@ class _Work:
         sets: Sequence[GoldenItems],
         progress: Callable[[str, int], None] | None,
         after: int | None,
+        after_us: int | None,
     ) -> None:
-        self.recipe, self.seed, self.progress, self.after = recipe, seed, progress, after
+        self.recipe, self.seed, self.progress, self.after, self.after_us = recipe, seed, progress, after, after_us
         self.teacher = distiller(recipe)
         self.steps: list[FunnelStep] = []
         self.golden = [s.name for s in sets]
@@ -126,9 +131,10 @@ class _Work:
         self.teach = partial(distil, ledger, loop, now_us=now_us)
         self._note("labelled", rows.num_rows + sum(dropped.values()), rows, dropped)
         seen = None
-        if self.after is not None:
+        if self.after is not None or self.after_us is not None:
             seen, _ = labelled(
-                ledger, loop, target, cut=self.after, now_us=now_us, arms=recipe.arms, cohort=recipe.cohort,
+                ledger, loop, target, cut=cut if self.after is None else self.after,
+                now_us=now_us if self.after_us is None else self.after_us, arms=recipe.arms, cohort=recipe.cohort,
                 unlabelled=self.teacher is not None,
             )
         new, old = self._window(rows, now_us, seen)

@@ -7,20 +7,25 @@ It is written by a run as a small file, so that `status` reads no rows; deleted,
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
+from trueup.core.decisions import Decision
 from trueup.core.errors import TrueupError
 from trueup.core.json import dumps, loads
-from trueup.release import METHODS, LoopState, read
+from trueup.release import METHODS, LoopState, Ruling, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
     from trueup.store import Ledger
 
-LAST = 500
-KINDS = {"stage.shadow": "shadow", "stage.canary": "canary", "stage.ab": "experiment", "stage.bandit": "experiment"}
+KINDS = {
+    "stage.shadow": "shadow", "stage.canary": "canary", "stage.ab": "experiment", "stage.bandit": "experiment",
+    "stage.interleave": "interleaving",
+}
+ENDS = ("promote", "refuse", "rollback", "invalid", "install")
 
 
 def card_path(home: Path, loop: str) -> Path:
@@ -28,39 +33,69 @@ def card_path(home: Path, loop: str) -> Path:
 
 
 def read_card(home: Path, loop: str, state: LoopState) -> dict[str, Any] | None:
-    """The card, where it is of the release that runs."""
+    """The card, where it is of the release that runs, or of the last one where that ended INVALID."""
     try:
         found: dict[str, Any] = loads(card_path(home, loop).read_text("utf-8"))
-        return found if state.release is not None and found["release"] == state.release.id else None
+        if state.release is None:
+            return found if found["ended"] else None
+        return found if found["release"] == state.release.id else None
     except (OSError, TrueupError, KeyError, TypeError):
         return None
 
 
-def write_card(loop: Loop, ledger: Ledger) -> None:
-    """Check the assumptions of the running release, and keep what was found."""
+def write_card(loop: Loop, ledger: Ledger, seen: Sequence[Ruling] = (), made: Sequence[Decision] = ()) -> None:
+    """Keep what the last look found of the running release's assumptions, or of the one that it ended
+    as INVALID, until the next one runs.
+
+    `seen` are the look's rulings: what they have computed is not computed again; `made` its Decisions.
+    """
     _, state = read(ledger, loop.name)
     release = state.release
     path = card_path(ledger.home, loop.name)
-    if release is None:
-        path.unlink(missing_ok=True)
-        return
     now = to_us(ledger.clock.now())
+    if release is None:
+        void = next((one for one in reversed(made) if one.kind in ENDS), None)
+        if void is not None and void.kind == "invalid":
+            _write(path, _ended(loop, state, void, now))
+        elif void is not None:
+            path.unlink(missing_ok=True)
+        return
     stage = loop.release[release.stage] if release.stage < len(loop.release) else None
     kind = KINDS.get(str(getattr(type(stage), "__kind__", "")))
     parameters = release.parameters if kind else release.guard
     method = kind or ("canary" if release.guard is not None else None)
-    made: dict[str, Any] = {"release": release.id, "at": now, "spent": release.level, "test": release.k, **_left(loop, state)}
+    card: dict[str, Any] = {"release": release.id, "at": now, "ended": None, "spent": release.level, "test": release.k, **_left(loop, state)}
     if method and parameters:
+        told = (one.evidence for one in reversed(seen) if one.evidence.get("method") == method and one.evidence["parameters"] == parameters)
         try:
-            result = METHODS[method](ledger, loop.name, parameters, ledger.cut(), now)
+            result = next((one["result"] for one in told), None) or METHODS[method](ledger, loop.name, parameters, ledger.cut(), now)
         except TrueupError as error:
-            made["checks"] = [_check("evidence", False, error.message)]
+            card["checks"] = [_check("evidence", False, error.message)]
         else:
-            made |= _seen(method, result, parameters)
-            made["checks"] = checks(method, result)
+            card |= _seen(method, result, parameters)
+            card["checks"] = checks(method, result)
+    _write(path, card)
+
+
+def _ended(loop: Loop, state: LoopState, void: Decision, now: int) -> dict[str, Any]:
+    """The card of a release that was voided: what was found, and the Decision."""
+    card: dict[str, Any] = {
+        "release": void.evidence.get("release"), "at": now, "ended": void.id, "spent": void.level or 0.0,
+        "test": len(state.tests), **_left(loop, state), "checks": [],
+    }
+    if "method" in void.evidence:
+        method, result = void.evidence["method"], void.evidence["result"]
+        card |= _seen(method, result, void.evidence["parameters"])
+        card["checks"] = checks(method, result)
+    if all(one["holds"] for one in card["checks"]):
+        card["checks"].append(_check("evidence", False, void.reason))
+    return card
+
+
+def _write(path: Path, card: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
-    draft.write_text(dumps(made) + "\n", "utf-8")
+    draft.write_text(dumps(card) + "\n", "utf-8")
     os.replace(draft, path)
 
 
@@ -76,8 +111,12 @@ def _left(loop: Loop, state: LoopState) -> dict[str, Any]:
 
 
 def _seen(method: str, result: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    if method == "shadow":
+    if method in ("shadow", "interleaving"):
         return {"units": result["n"], "horizon": parameters["horizon"], "evidence": result["wealth"], "line": 1.0 / parameters["level"]}
+    if method == "experiment":
+        best = max(result["tests"].values(), key=lambda test: test["wealth"], default=None)
+        found = {"units": result["complete"], "horizon": parameters["horizon"]}
+        return found if best is None else {**found, "evidence": best["wealth"], "line": best["line"]}
     return {"units": result.get("units", 0), "horizon": parameters.get("horizon", parameters.get("units"))}
 
 
@@ -85,6 +124,13 @@ def checks(method: str, result: dict[str, Any]) -> list[dict[str, Any]]:
     """Each assumption: its name, whether it holds, and in words what was found."""
     found = []
     ratio = result.get("sample_ratio")
+    if method == "interleaving":
+        why = result["invalid"]
+        return [
+            _check("sample ratio", True, "every list is of both rankers"), _check("propensities", True, "a fair coin a place"),
+            _check("clustering", True, f"a unit counts once, by its first session; {result['n']:,} sessions"),
+            _check("lists", not why, why or "all as client.interleave gave them"),
+        ]
     if method == "shadow":
         found.append(_check("sample ratio", True, "paired: every unit is answered by both"))
         found.append(_check("propensities", True, "none are used: nobody is served by chance"))
@@ -111,7 +157,8 @@ def card_lines(card: dict[str, Any]) -> list[str]:
     """The card for people."""
     from trueup.loop.context import moment
 
-    out = [f"  spent {card['spent']:.3g} on test {card['test']}, left {card['left']:.3g} of {card['of']:g} (per {card['per']}), as of {moment(card['at'])}"]
+    out = [f"the last release was INVALID (trueup why {card['ended']})"] if card.get("ended") else []
+    out += [f"  spent {card['spent']:.3g} on test {card['test']}, left {card['left']:.3g} of {card['of']:g} (per {card['per']}), as of {moment(card['at'])}"]
     if card.get("horizon"):
         seen = f"  {card['units']:,} of {card['horizon']:,} units"
         out.append(seen + (f", evidence {card['evidence']:.3g} against {card['line']:.3g}" if "evidence" in card else ""))

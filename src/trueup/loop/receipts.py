@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from trueup.core.decisions import Decision
 from trueup.core.errors import DataError, MissingDependency, NotFound, Refused, TrueupError
@@ -14,29 +14,38 @@ from trueup.core.json import dumps, loads, sha256
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
 from trueup.release import LoopState, next_level
-from trueup.release.canary import canary_rows, canary_verdict
+from trueup.release.experiment import describe, winner
 from trueup.release.keys import new_key, sign, verify
-from trueup.release.pairs import shadow_scores, shadow_verdict
+from trueup.release.offline import GATES, passes, rows_of, same, verdict_of
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
 
 FORMAT = 1
-RAW = ("rows",)
-"""Of a canary's result: the digest of raw units, which a receipt does not hold."""
+Says = Literal["holds", "signed, not recomputed", "does not hold"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a receipt shows: whether it holds, the lines that say so, and the key that signed it."""
+    """What a receipt shows: what it `says`, the lines for people, and the key that signed it.
 
-    holds: bool
+    "holds": every verdict in it was recomputed from its rows, and a gate rejects at the stated level.
+    "signed, not recomputed": nothing in it was changed, but the gate's rows are not in it, or another
+    package's method has read them: whoever holds the key says so, and no more. Else "does not hold".
+    """
+
+    says: Says
     lines: tuple[str, ...]
     key: str
     decision: str
 
+    @property
+    def holds(self) -> bool:
+        """Whether the verdict was recomputed, and is the one that was decided."""
+        return self.says == "holds"
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "holds": self.holds}
 
 
 def path_of(home: Path, decision: Decision) -> Path:
@@ -99,16 +108,8 @@ def _body(ledger: Ledger, decision: Decision, release: str, salt: str) -> dict[s
 def _piece(ledger: Ledger, one: Decision, salt: str) -> dict[str, Any]:
     evidence = one.evidence
     made = {"decision": one.id, "verdict": one.verdict, **{name: evidence[name] for name in ("method", "parameters", "cut", "now", "result")}}
-    where = (ledger, one.loop, evidence["parameters"], evidence["cut"], evidence["now"])
-    if evidence["method"] == "shadow":
-        told = shadow_scores(*where)
-        told["rows"] = [[row[0], _hidden(salt, row[1]), *row[2:]] for row in told["rows"]]
-        made["told"] = told
-    elif evidence["method"] == "canary":
-        told = canary_rows(*where)
-        told["rows"] = [{**row, "unit": _hidden(salt, row["unit"])} for row in told["rows"]]
-        made["told"] = told
-    return made
+    told = rows_of(ledger, one.loop, evidence, lambda unit: _hidden(salt, unit))
+    return made if told is None else {**made, "told": told}
 
 
 def _hidden(salt: str, unit: Any) -> str:
@@ -144,42 +145,72 @@ def verify_receipt(path: Path, key: str | None = None) -> Verified:
         faults.append("the signature is not that of this text: something in it was changed")
     if key is not None and key != public:
         faults.append(f"signed by {public}, not by {key}")
+    unread: list[str] = []
     if not faults:
-        faults += _recomputed(body, lines)
+        faults, unread = _recomputed(body, lines)
     lines += [f"  {fault}" for fault in faults]
     lines.append(f"signed by {public}" + ("" if key else " (name the home's key with --key to be sure whose it is)"))
-    lines.append("the receipt DOES NOT HOLD" if faults else "the receipt holds: recomputed from its rows, the same bit by bit")
-    return Verified(not faults, tuple(lines), public, body["decision"])
+    says: Says = "does not hold" if faults else "signed, not recomputed" if unread else "holds"
+    lines.append({
+        "holds": "the receipt holds: recomputed from its rows, the same bit by bit",
+        "signed, not recomputed": f"SIGNED, NOT RECOMPUTED: it is whole, but it holds no rows that this program can recompute for {', '.join(unread)}",
+        "does not hold": "the receipt DOES NOT HOLD",
+    }[says])
+    return Verified(says, tuple(lines), public, body["decision"])
 
 
-def _recomputed(body: dict[str, Any], lines: list[str]) -> list[str]:
+def _recomputed(body: dict[str, Any], lines: list[str]) -> tuple[list[str], list[str]]:
+    """What contradicts the verdict, and the methods whose evidence cannot be recomputed here."""
     know_kinds()
-    faults = _level(body, lines)
-    proven = False
+    faults, unread, gates = _level(body, lines), [], 0
     for one in body["evidence"]:
-        parameters, result = one["parameters"], one["result"]
-        if one["method"] == "shadow":
-            again = shadow_verdict(one["told"], parameters)
-            same = dumps(again) == dumps(result)
-            proven = proven or (again["rejected"] and not again["invalid"] and (again["anchor"] is None or again["anchor"]["rejected"]))
-            lines.append(
-                f"  shadow: {again['n']:,} pairs, challenger {again['new']:.4f}, champion {again['old']:.4f}; evidence {again['wealth']:.4g} "
-                f"against {1 / parameters['level']:.4g}"
-            )
+        method, parameters = one["method"], one["parameters"]
+        if "told" not in one:
+            unread.append(method)
+            lines.append(f"  {method}: signed, not recomputed (with the ledger: trueup why {one['decision']})")
+            continue
+        try:
+            again = verdict_of(method, one["told"], parameters, one["now"])
+            fine = passes(method, again, parameters, one["now"])
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
+            faults.append(f"{method} of Decision {one['decision']}: its rows cannot be read: {type(error).__name__}: {error}")
+            continue
+        lines.append(f"  {_told(method, again, parameters)}")
+        if not same(method, again, one["result"]):
+            faults.append(f"{method} of Decision {one['decision']}: the rows give another result")
+        if one["verdict"] == "PASS" and not fine:
+            faults.append(f"{method} of Decision {one['decision']}: it passed, and its rows do not let it pass")
+        if method in GATES:
+            gates += fine
             if parameters["level"] != body["level"]:
-                faults.append(f"the shadow ran at level {parameters['level']:g}, the promotion states {body['level']:g}")
-        elif one["method"] == "canary":
-            again = canary_verdict(one["told"], parameters, one["now"])
-            same = dumps({k: v for k, v in again.items() if k not in RAW}) == dumps({k: v for k, v in result.items() if k not in RAW})
-            lines.append(f"  canary: {again['units']:,} units; no guardrail crossed" if not any(again[g]["rejected"] for g in ("count", "burden", "latency")) else "  canary: a guardrail crossed")
-        else:
-            lines.append(f"  {one['method']}: carried as it was decided and signed; its rows are in the ledger only (trueup why {one['decision']})")
-            proven, same = True, True
-        if not same:
-            faults.append(f"{one['method']} of Decision {one['decision']}: the rows give another result")
-    if not proven:
+                faults.append(f"the {method} ran at level {parameters['level']:g}, the promotion states {body['level']:g}")
+    if not gates and not unread:
         faults.append("no gate in it has rejected at the stated level")
-    return faults
+    return faults + _another(body), unread
+
+
+def _told(method: str, result: dict[str, Any], parameters: dict[str, Any]) -> str:
+    """A recomputed piece of evidence in a line."""
+    if method == "shadow":
+        return (
+            f"shadow: {result['n']:,} pairs, challenger {result['new']:.4f}, champion {result['old']:.4f}; evidence "
+            f"{result['wealth']:.4g} against {1 / parameters['level']:.4g}"
+        )
+    if method == "experiment":
+        return f"experiment: {describe(result, parameters)}"
+    if method == "interleaving":
+        return f"interleaving: {result['wins']:,} sessions for the challenger, {result['losses']:,} for the champion; evidence {result['wealth']:.4g}"
+    crossed = [guard for guard in ("count", "burden", "latency") if result[guard]["rejected"]]
+    return f"canary: {result['units']:,} units; {'crossed: ' + ', '.join(crossed) if crossed else 'no guardrail crossed'}"
+
+
+def _another(body: dict[str, Any]) -> list[str]:
+    """Whether the last experiment was won by what was promoted."""
+    last = next((one for one in reversed(body["evidence"]) if one["method"] == "experiment" and one["verdict"] == "PASS"), None)
+    won = winner(last["result"]) if last is not None else None
+    if last is None or won is None or last["parameters"]["arms"].get(won) == body["subject"]:
+        return []
+    return [f"the experiment was won by {last['parameters']['arms'].get(won)}, not by {body['subject']}"]
 
 
 def _level(body: dict[str, Any], lines: list[str]) -> list[str]:

@@ -21,7 +21,7 @@ from trueup.loop.look import look
 from trueup.loop.observe import last_look, observe
 from trueup.loop.receipts import keep_receipts
 from trueup.registry import register
-from trueup.release import advance, decide, read
+from trueup.release import Ruling, advance, decide, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -49,13 +49,14 @@ def run(
         if loop.mode == "observe":
             return tick(context, now=now)
         context.pin()
+        seen: list[Ruling] = []
         made: list[Decision | None] = [again(install, context), again(finish, context)]
-        made.extend(_advance(context))
+        made.extend(_advance(context, seen))
         if now or look_due(loop, ledger):
             made.append(again(partial(look, ask=now), context))
             made.append(again(finish, context))
-            made.extend(_advance(context))
-        return _kept(context, made)
+            made.extend(_advance(context, seen))
+        return _kept(context, made, seen)
 
 
 def tick(context: Context, *, now: bool = False) -> list[Decision]:
@@ -65,19 +66,20 @@ def tick(context: Context, *, now: bool = False) -> list[Decision]:
             observe(context)
         return []
     context.pin()
+    seen: list[Ruling] = []
     made: list[Decision | None] = [again(install, context)]
-    made.extend(_advance(context))
+    made.extend(_advance(context, seen))
     if now or look_due(context.loop, context.ledger):
         made.append(again(partial(look, ask=now), context))
-        made.extend(_advance(context))
-    return _kept(context, made)
+        made.extend(_advance(context, seen))
+    return _kept(context, made, seen)
 
 
-def _kept(context: Context, made: list[Decision | None]) -> list[Decision]:
+def _kept(context: Context, made: list[Decision | None], seen: list[Ruling]) -> list[Decision]:
     """What was decided, once its receipts and the card of what runs are written, and old events sealed."""
     found = [decision for decision in made if decision is not None]
     keep_receipts(context.ledger, found)
-    write_card(context.loop, context.ledger)
+    write_card(context.loop, context.ledger, seen, found)
     _seal(context)
     return found
 
@@ -111,9 +113,9 @@ def again(act: Callable[[Context], Decision | None], context: Context) -> Decisi
             continue
 
 
-def _advance(context: Context) -> list[Decision]:
+def _advance(context: Context, seen: list[Ruling]) -> list[Decision]:
     made = []
-    for decision in advance(context.ledger, context.terms(), lambda digest: context.under(digest).terms()):
+    for decision in advance(context.ledger, context.terms(), lambda digest: context.under(digest).terms(), seen.append):
         made.append(decision)
         context.say(f"release: {decision.kind}", 0, 0)
     return made

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trueup.release.canary import canary_rows, canary_verdict
+from trueup.release.experiment import harmed, harms, scored_of, tests, winner
+from trueup.release.exposed import experiment_rows
+from trueup.release.interleaving import interleaving_rows, interleaving_verdict
 from trueup.release.pairs import shadow_scores, shadow_verdict
 
 if TYPE_CHECKING:
@@ -23,11 +26,19 @@ def turning(ledger: Ledger, decision: Decision) -> str | None:
     method, parameters = evidence.get("method"), evidence.get("parameters")
     if evidence.get("result", {}).get("invalid"):
         return f"without this it would not have been INVALID: {evidence['result']['invalid']}"
+    if decision.verdict == "INVALID":  # not by its rows: a changed metric, a count that fell
+        return f"without this it would not have been INVALID: {decision.reason}"
+    if method is None:
+        return None
     where = (ledger, decision.loop, parameters, evidence.get("cut"), evidence.get("now"))
     if method == "shadow":
         return _shadow(shadow_scores(*where), parameters)  # type: ignore[arg-type]
     if method == "canary":
         return _canary(canary_rows(*where), parameters, evidence["now"])  # type: ignore[arg-type]
+    if method == "experiment":
+        return _experiment(experiment_rows(*where), parameters)  # type: ignore[arg-type]
+    if method == "interleaving":
+        return _interleaving(interleaving_rows(*where), parameters)  # type: ignore[arg-type]
     return None
 
 
@@ -78,6 +89,73 @@ def _canary(told: dict[str, Any], parameters: dict[str, Any], now: int) -> str |
     if crossed:
         return f"no guardrail would have crossed had {k:,} fewer of the challenger's {len(units):,} units failed"
     return f"a guardrail would have crossed had {k:,} more of the challenger's {len(units):,} units failed"
+
+
+def _experiment(told: dict[str, Any], parameters: dict[str, Any]) -> str | None:
+    """How many outcomes of the challenger's units, the last ones, would have had to go the other way."""
+    if harm := harmed({"harms": harms(told, parameters)}):
+        return _harm(told, parameters, harm)
+    scored = scored_of(told["rows"], told["outcome"], parameters["outcome"])
+    found = tests(parameters, scored)
+    won = winner({"tests": found})
+    arm = won or max(found, key=lambda name: (found[name]["wealth"], name))
+    units = [at for at, one in enumerate(scored) if one["arm"] == arm and one["y"] is not None]
+    other = 0.0 if won else 1.0
+    places = [at for at in units if scored[at]["y"] != other]
+
+    def turned(k: int) -> bool:
+        rows = [dict(one) for one in scored]
+        for at in places[len(places) - k :]:
+            rows[at]["y"] = other
+        return bool(tests(parameters, rows)[arm]["promotes"]) != (won is not None)
+
+    k = _least(turned, len(places))
+    who = f"{arm}'s" if len(found) > 1 else "the challenger's"
+    if k is None:
+        return f"no outcomes of {who} units would have turned it"
+    if won:
+        return f"it would not have passed had {k:,} of {who} {len(units):,} units, the last good ones, gone badly"
+    return f"it would have passed had {k:,} more of {who} {len(units):,} units gone well"
+
+
+def _harm(told: dict[str, Any], parameters: dict[str, Any], name: str) -> str | None:
+    """How many fewer of the challengers' units would have had to be harmed."""
+    at = next(at for at, guard in enumerate(parameters["harms"]) if guard["outcome"]["name"] == name)
+    kept = told["harms"][at]
+    units = [n for n, y in enumerate(kept["y"]) if y is not None and told["rows"][n]["arm"] != "champion"]
+    places = [n for n in units if kept["y"][n] < 1.0]
+
+    def turned(k: int) -> bool:
+        better = list(kept["y"])
+        for n in places[len(places) - k :]:
+            better[n] = 1.0
+        every = [*told["harms"][:at], {**kept, "y": better}, *told["harms"][at + 1 :]]
+        return not bool(harms({**told, "harms": every}, parameters)[name]["rejected"])
+
+    k = _least(turned, len(places))
+    if k is None:
+        return None
+    return f"the guardrail {name} would not have crossed had {k:,} fewer of the challengers' {len(units):,} units been harmed"
+
+
+def _interleaving(told: dict[str, Any], parameters: dict[str, Any]) -> str | None:
+    """How many sessions, the last ones, would have had to be lost, or won."""
+    passed = bool(interleaving_verdict(told, parameters)["rejected"])
+    other = -1 if passed else 1
+    places = [at for at, row in enumerate(told["rows"]) if row[1] != other]
+
+    def turned(k: int) -> bool:
+        rows = [list(row) for row in told["rows"]]
+        for at in places[len(places) - k :]:
+            rows[at][1] = other
+        return bool(interleaving_verdict({**told, "rows": rows}, parameters)["rejected"]) != passed
+
+    k = _least(turned, len(places))
+    if k is None:
+        return None
+    if passed:
+        return f"it would not have passed had {k:,} more of the {len(told['rows']):,} sessions been the champion's"
+    return f"it would have passed had {k:,} more of the {len(told['rows']):,} sessions been the challenger's"
 
 
 def _least(turned: Callable[[int], bool], most: int) -> int | None:

@@ -72,6 +72,8 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
         matches = (matches is not False) and not parts
         if words := turning(ledger, one):
             lines.append(f"  {words}")
+    if not resting and decision.verdict == "INVALID" and (words := turning(ledger, decision)):
+        lines.append(f"  {words}")
     if lost and matches is not False:  # what differs wins over what cannot be told
         matches = None
     lines.extend(_details(decision))

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 
+Seen = Callable[[Ruling], None]
+
+
 def advance(
-    ledger: Ledger, terms: Terms, pinned: Callable[[str], Terms] | None = None
+    ledger: Ledger, terms: Terms, pinned: Callable[[str], Terms] | None = None, seen: Seen | None = None
 ) -> Iterator[Decision]:
     """Start, move on or end the loop's release, until its evidence says wait.
+
+    `seen` is told of each ruling, of those that say wait as well.
 
     A release goes on under the definition that it began with: `pinned` gives its terms by their
     digest where they are not `terms`. Where a person decides at the same moment, theirs stands
@@ -36,7 +41,7 @@ def advance(
     while True:
         generation, state = read(ledger, terms.loop)
         try:
-            decision = _move(ledger, terms, pinned, generation, state)
+            decision = _move(ledger, terms, pinned, generation, state, seen or _unseen)
         except Conflict:
             continue
         if decision is None:
@@ -44,8 +49,12 @@ def advance(
         yield decision
 
 
+def _unseen(_: Ruling) -> None:
+    """Nobody wants to know."""
+
+
 def _move(
-    ledger: Ledger, terms: Terms, pinned: Callable[[str], Terms] | None, generation: int, state: LoopState
+    ledger: Ledger, terms: Terms, pinned: Callable[[str], Terms] | None, generation: int, state: LoopState, seen: Seen
 ) -> Decision | None:
     """The next Decision that is due, if any."""
     if state.paused is not None:
@@ -59,7 +68,9 @@ def _move(
         except (DefinitionError, NotFound, UnknownName) as error:
             broken = Ruling("INVALID", f"the definition that it began with cannot be read any more: {error.message}")
     scene = Scene(ledger, terms, state, state.release, ledger.cut(), to_us(ledger.clock.now()))
-    return _apply(scene, generation, broken or _ruling(scene))
+    ruling = broken or _ruling(scene, seen)
+    seen(ruling)
+    return _apply(scene, generation, ruling)
 
 
 def _begin(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> Decision | None:
@@ -123,16 +134,17 @@ def _install(
     )
 
 
-def _ruling(scene: Scene) -> Ruling:
+def _ruling(scene: Scene, seen: Seen) -> Ruling:
     """What the present stage says, unless the units that are being served already say no."""
     release, stages = scene.release, scene.terms.stages
     if release.stage >= len(stages):
         return Ruling("REFUSE", "every stage has passed, and no Full() promotes it")
     stage = stages[release.stage]
     if release.guard is not None and "levels" in release.guard and not isinstance(stage, Canary):
-        seen = watch(scene, release.guard)
-        if seen.call != "HOLD":
-            return seen
+        watched = watch(scene, release.guard)
+        if watched.call != "HOLD":
+            return watched
+        seen(watched)
     try:
         return stage.rule(scene)
     except Unloadable as error:

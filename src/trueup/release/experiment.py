@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import ArgumentError
-from trueup.core.json import digest, loads
-from trueup.core.task import Outcome
+from trueup.core.json import digest
 from trueup.core.values import from_json
+from trueup.release.exposed import Row, experiment_rows, window
 from trueup.release.policies import fitted
-from trueup.release.queries import QUERIES
 from trueup.release.segments import Segments
 from trueup.release.stage import SETTLE_US, method
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 SAMPLE_RATIO_LEVEL = 0.001
 SILENCE = math.log(1e-6)   # a run of units without feedback so unlikely is no chance
 CALM = math.log(1e-2)      # and one so likely says nothing
-Row = dict[str, Any]
 
 
 @method("experiment")
@@ -34,11 +32,14 @@ def experiment_result(
     ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
 ) -> dict[str, Any]:
     """Score the units whose window has closed, and look whether anything voids the experiment."""
-    outcome: Outcome = from_json(parameters["outcome"])
-    rows = assigned(ledger, loop, parameters, cut)
-    invalid = broken(ledger, loop, parameters, rows, cut)
-    scored, wrong = scores(ledger, loop, parameters, outcome, rows, cut, now)
-    invalid = invalid or wrong
+    return experiment_verdict(experiment_rows(ledger, loop, parameters, cut, now), parameters)
+
+
+def experiment_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The verdict from the units alone, as `experiment_rows` gives them; no ledger."""
+    rows = told["rows"]
+    scored = scored_of(rows, told["outcome"], parameters["outcome"])
+    invalid = told["invalid"] or told["outcome"]["wrong"]
     result: dict[str, Any] = {
         "units": len(rows), "matured": len(scored),
         "complete": sum(one["y"] is not None for one in scored),
@@ -57,7 +58,7 @@ def experiment_result(
             invalid = half_refreshed(scored, parameters["names"])
     result["arms"] = by_arm(scored, parameters["names"])
     result["tests"] = {} if invalid else tests(parameters, scored)
-    result["harms"] = {} if invalid else harms(ledger, loop, parameters, rows, cut, now)
+    result["harms"] = {} if invalid else harms(told, parameters)
     segments = Segments(parameters["segments"])
     for one in scored:
         segments.add(one)
@@ -68,75 +69,11 @@ def experiment_result(
     return result
 
 
-def assigned(ledger: Ledger, loop: str, parameters: Mapping[str, Any], cut: int) -> list[Row]:
-    """The experiment's units with all the probabilities that their arm was drawn with."""
-    known = {"loop": loop, "release": parameters["release"], "since": parameters["since"]}
-    rows: list[Row] = ledger.query(QUERIES["experiment_units"], known, cut=cut).to_pylist()
-    for row in rows:
-        extra = loads(row.pop("extra") or "{}")
-        row["context"] = extra.get("context")
-        told, pi = extra.get("probabilities"), row["pi"]
-        if told is None and pi is not None and len(parameters["names"]) == 2:
-            told = {"champion": 1.0 - pi, parameters["names"][1]: pi}
-        row["shares"] = told
-    return rows
-
-
-def broken(
-    ledger: Ledger, loop: str, parameters: Mapping[str, Any], rows: Sequence[Row], cut: int
-) -> str | None:
-    """Why no verdict may be drawn from these units."""
-    for row in rows:
-        shares = row["shares"]
-        if row["unsaid"] or shares is None or set(shares) != set(parameters["names"]):
-            return "an assignment came without its propensity"
-        if row["arm"] not in shares:
-            return f"a unit was seen in an arm that nobody draws: {row['arm']}"
-        if not all(0.0 < share < 1.0 for share in shares.values()):
-            return "an assignment came with a propensity of 0 or 1"
-        if (row["arms_at_once"] if parameters["moves"] else row["arms"]) > 1:
-            return "a unit was seen in two arms"
-    known = {"loop": loop, "release": parameters["release"]}
-    lost = ledger.query(QUERIES["exposures_lost"], known, cut=cut).to_pylist()[0]["n"]
-    return "exposures were lost" if lost else None
-
-
-def scores(
-    ledger: Ledger, loop: str, parameters: Mapping[str, Any], outcome: Outcome, rows: Sequence[Row],
-    cut: int, now: int,
-) -> tuple[list[Row], str | None]:
-    """The matured units in order, each with its outcome `y` on [0, 1] with 1 the best, or None.
-
-    A unit's outcome is the mean over its requests within the window; a request that was told
-    nothing counts as `absent` where the outcome says what silence means, else not at all. Where
-    arms may move under a returning unit, its first request alone counts.
-    """
-    within = int(outcome.within.total_seconds() * 1e6)
-    told = {
-        one["unit"]: one for one in ledger.query(QUERIES["experiment_outcomes"], {
-            "loop": loop, "release": parameters["release"], "name": outcome.name, "within": within,
-            "now": now - SETTLE_US, "first": parameters["moves"],
-        }, cut=cut).to_pylist()
-    }
-    found: list[Row] = []
-    for row in rows:
-        one = told.get(row["unit"])
-        if one is None:  # units are in the order of their exposure: the rest has not matured either
-            break
-        if one["strange"] or (one["told"] and not (outcome.low <= one["lowest"] and one["highest"] <= outcome.high)):
-            what = "no number" if one["strange"] else f"{one['lowest']:g} to {one['highest']:g}"
-            return found, (
-                f"an outcome {outcome.name} is outside its declared bounds [{outcome.low:g}, {outcome.high:g}]: {what}"
-            )
-        y = None
-        if outcome.absent is not None:
-            y = (one["total"] + outcome.absent * (one["requests"] - one["told"])) / one["requests"]
-        elif one["told"]:
-            y = one["total"] / one["told"]
-        if y is not None:
-            y = outcome.scaled(min(max(y, outcome.low), outcome.high))
-        found.append({**row, "y": y, "told": one["told"], "within": within})
-    return found, None
+def scored_of(rows: Sequence[Row], found: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[Row]:
+    """The matured units in order, each with its outcome `y` (None without one), how often it was
+    `told`, and the window `within` which it counted."""
+    within = window(from_json(outcome))
+    return [{**row, "y": y, "told": told, "within": within} for row, y, told in zip(rows, found["y"], found["told"], strict=False)]
 
 
 def sample_ratio(parameters: Mapping[str, Any], rows: Sequence[Row]) -> tuple[dict[str, Any], bool]:
@@ -235,24 +172,21 @@ def difference(scored: Sequence[Row], name: str) -> dict[str, Any]:
     return {"effect": mean, "interval": [found.low, found.high]}
 
 
-def harms(
-    ledger: Ledger, loop: str, parameters: Mapping[str, Any], rows: Sequence[Row], cut: int, now: int
-) -> dict[str, Any]:
+def harms(told: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The business guardrails, of all challengers together against the champion."""
     from trueup.stats import HarmTest
 
     found = {}
-    for guard in parameters["harms"]:
-        outcome: Outcome = from_json(guard["outcome"])
-        scored, wrong = scores(ledger, loop, parameters, outcome, rows, cut, now)
+    for guard, kept in zip(parameters["harms"], told["harms"], strict=True):
+        scored = scored_of(told["rows"], kept, guard["outcome"])
         low, high = parameters["pi_range"] or (None, None)
         test = HarmTest(guard["level"], guard["tolerance"], parameters["horizon"], pi_min=low, pi_max=high)
         for one in scored:
             if one["y"] is not None:
                 test.update(int(one["arm"] != "champion"), 1.0 - one["y"], 1.0 - one["shares"]["champion"])
-        found[outcome.name] = {
+        found[guard["outcome"]["name"]] = {
             "wealth": float(test.wealth), "line": 1.0 / guard["level"], "rejected": bool(test.rejected),
-            "n": test.n, "arms": by_arm(scored, parameters["names"]), "invalid": wrong,
+            "n": test.n, "arms": by_arm(scored, parameters["names"]), "invalid": kept["wrong"],
         }
     return found
 

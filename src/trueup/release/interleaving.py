@@ -103,14 +103,19 @@ def interleaving_result(
     ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
 ) -> dict[str, Any]:
     """One score a unit, from its first session, in the order of exposure."""
-    from trueup.stats import ScoreTest
+    return interleaving_verdict(interleaving_rows(ledger, loop, parameters, cut, now), parameters)
 
+
+def interleaving_rows(
+    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
+) -> dict[str, Any]:
+    """What an interleaving's verdict rests on: {"rows", "units", "matured", "clicks", "invalid"}, a row
+    (unit, score) a session that was shown."""
     known = {
         "loop": loop, "release": parameters["release"], "name": parameters["outcome"],
         "within": parameters["within"], "now": now - SETTLE_US,
     }
     rows = ledger.query(QUERIES["interleaved_sessions"], known, cut=cut).to_pylist()
-    test = ScoreTest(parameters["level"], parameters["horizon"], bound=1.0)
     scores: list[list[Any]] = []
     invalid = None
     for row in rows:
@@ -121,18 +126,31 @@ def interleaving_result(
         except DataError as error:
             invalid = error.message
             break
-        test.update(float(score))
         scores.append([row["unit"], score])
     lost = ledger.query(QUERIES["exposures_lost"], {"loop": loop, "release": parameters["release"]}, cut=cut).to_pylist()
     if lost[0]["n"]:
         invalid = "exposures were lost"
     return {
-        "units": rows[0]["units"] if rows else 0, "matured": len(rows), "shown": len(scores), "n": test.n,
-        "clicks": sum(len(row["clicked"] or ()) for row in rows),
+        "units": rows[0]["units"] if rows else 0, "matured": len(rows), "rows": scores,
+        "clicks": sum(len(row["clicked"] or ()) for row in rows), "invalid": invalid,
+    }
+
+
+def interleaving_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The verdict from the scores alone; no ledger."""
+    from trueup.stats import ScoreTest
+
+    test = ScoreTest(parameters["level"], parameters["horizon"], bound=1.0)
+    scores = told["rows"]
+    for _, score in scores:
+        test.update(float(score))
+    return {
+        "units": told["units"], "matured": told["matured"], "shown": len(scores), "n": test.n,
+        "clicks": told["clicks"],
         "wins": sum(score > 0 for _, score in scores), "losses": sum(score < 0 for _, score in scores),
         "ties": sum(score == 0 for _, score in scores), "wealth": float(test.wealth),
         "rejected": bool(test.rejected), "finished": bool(test.finished), "crossed_at": test.crossed_at,
-        "rows": digest(scores), "invalid": invalid,
+        "rows": digest(scores), "invalid": told["invalid"],
     }
 
 

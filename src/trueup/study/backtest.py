@@ -275,7 +275,7 @@ class _Past:
     def _train(
         self, loop: Loop, champion: Champion | None, now: int, reason: str, made: list[Training]
     ) -> tuple[Training, Champion | None]:
-        fit = self.bench.fit(loop.recipe, now)
+        fit = self.bench.fit(loop.recipe, now, champion.fit if champion else None)
         price = loop.price.amount * fit.seconds / 3600.0 if loop.price else 0.0
         if fit.model is None:
             return Training(now, fit.key, f"{reason}; no model: {fit.reason}", fit.rows, fit.seconds, price, False), None

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from trueup.core.clock import from_us
 from trueup.core.protocols import Predictor, TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import to_json
@@ -27,7 +28,9 @@ KIND = "study_training"
 class Fit:
     """A training: its model, the id of its dataset, its rows, and what it took in seconds.
 
-    `model` is None, and `reason` says why, where there was nothing to learn from, or it failed.
+    `model` is None, and `reason` says why, where there was nothing to learn from, or it failed. `at` is
+    its moment, `onto` the key of the training that it went on from, and `rebased` when the first of
+    that lineage began (microseconds since 1970).
     """
 
     key: str
@@ -36,6 +39,9 @@ class Fit:
     rows: int
     seconds: float
     reason: str = ""
+    at: int = 0
+    onto: str | None = None
+    rebased: int = 0
 
 
 class Bench:
@@ -45,7 +51,8 @@ class Bench:
     that came later. A training has the key that live trainings have (trainer, rows, seed), so that
     several policies, and a study that is run again, share it. `isolate` trains in a process of its
     own, within the loop's budget, as a live training does; without it trainings run in this process:
-    faster by a second or two each, with no limits.
+    faster by a second or two each, with no limits. A trainer with `start="champion"` goes on from what
+    serves, on the rows that this could not see, as it does in the loop.
     """
 
     def __init__(
@@ -54,25 +61,49 @@ class Bench:
         self.loop, self.base, self.isolate = loop, base, isolate
         self.past = Frozen(source, scratch)
         self.made = self.shared = 0
-        self._seen: dict[tuple[str, int], Fit] = {}
+        self._seen: dict[tuple[str, int, str, int], Fit] = {}
         self._models: dict[str, Predictor] = {}
 
-    def fit(self, recipe: Recipe, now: int) -> Fit:
-        """The training that would have run at `now` (microseconds since 1970)."""
-        key = (repr(recipe), now)
+    def fit(self, recipe: Recipe, now: int, serving: Fit | None = None) -> Fit:
+        """The training that would have run at `now` (microseconds since 1970) while `serving` served."""
+        onto = self._onto(serving, now)
+        key = (repr(recipe), now, onto.key if onto else "", onto.at if onto else 0)
         if key in self._seen:
             self.shared += 1
             return self._seen[key]
-        snapshot, refusal = self.dataset(recipe, now)
+        snapshot, refusal = self.dataset(recipe, now, onto)
+        if snapshot is not None and onto is not None and self._unknown(snapshot, onto):
+            onto = None
+            snapshot, refusal = self.dataset(recipe, now)
         if snapshot is None:
             made = Fit("", None, None, 0, 0.0, refusal or "")
         else:
-            made = self._train(snapshot)
+            made = self._train(snapshot, onto)
+        made = replace(made, at=now, onto=onto.key if onto else None, rebased=onto.rebased if onto else now)
         self._seen[key] = made
         return made
 
-    def dataset(self, recipe: Recipe, now: int) -> tuple[Any, str | None]:
-        """The Snapshot as of `now`, or why there is none."""
+    def _onto(self, serving: Fit | None, now: int) -> Fit | None:
+        """What a training goes on from, where its trainer does; None where it starts anew."""
+        from trueup.train import goes_on
+
+        trainer = self.loop.trainer
+        if serving is None or serving.model is None or not goes_on(trainer):
+            return None
+        every = getattr(trainer, "rebase_every", None)
+        return None if every is not None and from_us(now) - from_us(serving.rebased) >= every else serving
+
+    def _unknown(self, snapshot: Any, onto: Fit) -> bool:
+        """Whether there are labels that the model to go on from does not know."""
+        from trueup.loop.lineage import unknown
+        from trueup.models import read_manifest
+
+        assert onto.model is not None
+        labels = read_manifest(self.past.artifacts.path(onto.model)).labels
+        return bool(unknown(self.loop, snapshot, list(labels) if labels else None))
+
+    def dataset(self, recipe: Recipe, now: int, onto: Fit | None = None) -> tuple[Any, str | None]:
+        """The Snapshot as of `now`, of the rows that `onto` could not see, or why there is none."""
         from trueup.core.errors import DataError
         from trueup.data import GoldenSet, build
 
@@ -83,7 +114,8 @@ class Bench:
             golden = [one.load() if isinstance(one, GoldenSet) else one.items(ledger, **known) for one in loop.golden()]
         except DataError as error:
             return None, error.message
-        built = build(recipe, ledger, golden=golden, **known)  # type: ignore[arg-type]
+        more: dict[str, Any] = {} if onto is None else {"after_us": onto.at, "parents": [onto.snapshot]}
+        built = build(recipe, ledger, golden=golden, **known, **more)  # type: ignore[arg-type]
         return built.snapshot, built.refusal
 
     def rows(self, ident: str) -> Any:
@@ -101,13 +133,13 @@ class Bench:
             self._models[fit.key] = load(self.past.artifacts.path(fit.model), trust_code=True)
         return self._models[fit.key]
 
-    def _train(self, snapshot: Any) -> Fit:
+    def _train(self, snapshot: Any, onto: Fit | None) -> Fit:
         from trueup.train.run import job_key
 
         loop = self.loop
         job = TrainJob(
             loop=loop.name, trainer=to_json(loop.trainer, self.base), data=snapshot.data,
-            output=loop.task.answers, seed=loop.seed, budget=loop.budget,
+            output=loop.task.answers, seed=loop.seed, budget=loop.budget, init=onto.model if onto else None,
         )
         key, rows = job_key(job), int(snapshot.manifest["rows"]["total"])
         found = self.past.scratch.get(loop.name, KIND, key)
@@ -128,11 +160,9 @@ class Bench:
         return done.model, sum(attempt.seconds for attempt in done.attempts), done.result.reason
 
     def _here(self, job: TrainJob) -> tuple[Ref | None, float, str]:
-        from dataclasses import replace
-
         for package, _ in getattr(self.loop.trainer, "requires", ()):
             import_module(package)  # the first training would pay for it, and seem dear
-        local = replace(job, data=replace(job.data, uri=str(self.past.artifacts.path(job.data))))
+        local = replace(job, data=self._local(job.data), init=self._local(job.init) if job.init else None)
         with tempfile.TemporaryDirectory(dir=self.past.home) as folder:
             began = time.perf_counter()
             result = self.loop.trainer.fit(local, _Quiet(Path(folder)))
@@ -140,6 +170,9 @@ class Bench:
             if result.model is None:
                 return None, seconds, result.reason or result.status
             return self.past.artifacts.put_tree(result.model), seconds, ""
+
+    def _local(self, ref: Ref) -> Ref:
+        return replace(ref, uri=str(self.past.artifacts.path(ref)))
 
 
 class _Quiet:
