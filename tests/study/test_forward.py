@@ -84,21 +84,69 @@ def test_tru_05_refused_without_support_below_the_sample_and_without_exploration
             whatif(loop, none, ident)
 
 
+def weather(home: Path, n: int, said: bool) -> tuple[Ledger, dict[str, str]]:
+    """Sunny requests are liked by .9 and drawn to the challenger by .9, rainy ones by .1 and .1, whatever the
+    answer. Logged is that probability where `said`, else one half throughout."""
+    ledger = Ledger.open(home, clock=ManualClock(START + 40 * DAY))
+    ids = {name: registered(ledger, name, home / "models") for name in ("animal", "plant")}
+    rng = np.random.default_rng(4)
+    events = []
+    for at in range(n):
+        like = 0.9 if at % 2 else 0.1
+        arm, answer = ("challenger", "plant") if rng.random() < like else ("champion", "animal")
+        ts = to_us(START + 10 * DAY) + at * 60_000_000
+        facts = {"unit": f"u{at}", "choice": f"c{at}", "arm": arm, "candidate": ids[answer], "propensity": like if said else 0.5, "release": "r-1"}
+        events.append(Event(f"c{at}", "toys", "assignment", ts, received=ts, **facts))
+        events.append(Event(f"c{at}", "toys", "interaction", ts, received=ts, input=dumps("sunny" if at % 2 else "rainy"), output=dumps(answer), **facts))
+        events.append(outcome("toys", f"c{at}", "thumbs", bool(rng.random() < like), ts=ts, received=ts))
+    ledger.append(events)
+    return ledger, ids
+
+
 def test_tru_05_refused_where_the_estimators_disagree(tmp_path: Path, make: Callable[..., Loop]) -> None:
-    """Propensities that were logged wrongly: IPS and SNIPS cannot both be right."""
+    """TRU-05: propensities that hide the weather: SNIPS sees mostly sun, DR's model knows better. Logged as they
+    were, both find the .5 that the candidate would have earned; that is the control."""
+    loop = make(outcomes=[*make().outcomes, THUMBS])
+    ledger, ids = weather(tmp_path / "home", 3_000, said=False)
+    with ledger:
+        found = whatif(loop, ledger, ids["plant"])
+    assert found.value.ess > 1_000
+    assert found.unsupported == 0.0
+    assert "differ by more than their intervals" in str(found.refused)
+    assert found.lines()[0].startswith("refused: SNIPS")
+    assert found.value.snips.value == pytest.approx(0.82, abs=0.04)
+    assert found.value.dr is not None
+    assert found.value.dr.value < 0.6
+    honest, ids = weather(tmp_path / "honest", 3_000, said=True)
+    with honest:
+        found = whatif(loop, honest, ids["plant"])
+    assert found.refused is None
+    assert found.value.snips.value == pytest.approx(0.5, abs=0.1)
+    assert found.value.dr is not None
+    assert found.value.dr.value == pytest.approx(0.5, abs=0.1)
+
+
+def test_tru_05_parameters_are_weighed_by_the_arm_that_had_them_or_not_at_all(tmp_path: Path, make: Callable[..., Loop]) -> None:
+    """TRU-05: what a prompt or a threshold does is the application's; the model cannot be asked for it."""
     loop = make(outcomes=[*make().outcomes, THUMBS])
     ledger, ids = logged(tmp_path / "home", 1_000)
     with ledger:
-        events = [
-            one._replace(propensity=0.2) for one in _assignments(ledger)
-        ]
-    with Ledger.open(tmp_path / "wrong", clock=ManualClock(START + 40 * DAY)) as wrong:
-        for name in ("animal", "plant"):
-            registered(wrong, name, tmp_path / "home" / "models")
-        wrong.append(events)
-        found = whatif(loop, wrong, ids["plant"])
-    assert found.refused is None or "differ" in found.refused
-    assert found.value.ips.value > 1.0, "weights that do not average to 1 are seen in IPS"
+        tree = ledger.artifacts.put_tree(tmp_path / "home" / "models" / "animal")
+        warm = register(ledger, "toys", tree, parameters={"prompt": "Warmly."}).id
+        with pytest.raises(Refused, match="parameters"):
+            whatif(loop, ledger, warm)
+        events = [one._replace(candidate=warm) if one.arm == "challenger" else one for one in _assignments(ledger)]
+    with Ledger.open(tmp_path / "served", clock=ManualClock(START + 40 * DAY)) as served:
+        registered(served, "animal", tmp_path / "home" / "models")
+        again = served.artifacts.put_tree(tmp_path / "home" / "models" / "animal")
+        assert register(served, "toys", again, parameters={"prompt": "Warmly."}).id == warm
+        served.append(events)
+        found = whatif(loop, served, warm)
+        assert found.value.snips.value == pytest.approx(0.6, abs=0.08), "the arm's, not its model's"
+        later = register(served, "toys", again, trainer={"named": "anew"}, parameters={"prompt": "Warmly."}).id
+        assert later != warm
+        assert whatif(loop, served, later).value.snips.value == found.value.snips.value
+        assert ids["animal"] != warm
 
 
 def _assignments(ledger: Ledger) -> list[Event]:

@@ -70,12 +70,14 @@ def whatif(loop: Loop, ledger: Ledger, candidate: str, *, outcome: str | None = 
     Only requests that an experiment drew by chance can tell (each unit's first). A candidate that was an arm is
     weighed by the probability of that arm. One that never served is asked for its answers: where it
     gives what was shown, the request counts with the probability of that answer, over both arms;
-    answers of models that have changed since, or are drawn by chance, break this. DR's model of the
+    answers of models that have changed since, or are drawn by chance, break this. What parameters do (a
+    prompt, a threshold) is the application's and no model's: a candidate with other parameters than
+    the arms had counts where an arm had its model and its parameters, and is refused elsewhere. DR's model of the
     outcome is fitted on other units (two folds).
 
     `refused` is set below an effective sample size of 100, where more than 5 % of its answers had no
     support, and where the estimators disagree. Raises DataError where nothing was drawn, Refused for a
-    label (it says nothing of what was shown: score it with a backtest).
+    label (it says nothing of what was shown: score it with a backtest), and for parameters that no arm had.
     """
     from trueup.registry import candidate as registered
     from trueup.stats import off_policy
@@ -93,13 +95,13 @@ def whatif(loop: Loop, ledger: Ledger, candidate: str, *, outcome: str | None = 
     rewards = np.array([found.scaled(min(max(row["value"], found.low), found.high)) for row in rows])
     drawn = np.array([1.0 - row["propensity"] if row["arm"] == "champion" else row["propensity"] for row in rows])
     champion_weights = np.array([row["arm"] == "champion" for row in rows]) / drawn
-    served = any(row["candidate"] == ident for row in rows)
-    if served:
-        known = {row["release"] for row in rows if row["candidate"] == ident}
+    alike = _alike(ledger, loop.name, ident, rows)
+    if alike:
+        known = {row["release"] for row in rows if row["candidate"] in alike}
         keep = np.array([row["release"] in known for row in rows])
         rows = [row for row, kept in zip(rows, keep, strict=True) if kept]
         rewards, drawn, champion_weights = rewards[keep], drawn[keep], champion_weights[keep]
-        weights = np.array([row["candidate"] == ident for row in rows]) / drawn
+        weights = np.array([row["candidate"] in alike for row in rows]) / drawn
         answers = _answers(ledger, loop.name, ident, rows)
         unsupported = 0.0
     else:
@@ -128,6 +130,26 @@ def _outcome(loop: Loop, name: str | None) -> Outcome:
             cure="--outcome NAME says which",
         )
     return known[0]
+
+
+def _alike(ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]]) -> set[str]:
+    """The arms' candidates that are this one: itself, or where it has parameters, its model with the same ones."""
+    from trueup.registry import candidate as registered
+
+    mine = registered(ledger, loop, ident)
+    arms = {row["candidate"] for row in rows if row["candidate"]}
+    if ident in arms:
+        return {ident}
+    others = {one: registered(ledger, loop, one) for one in arms}
+    if all(one.parameters == mine.parameters for one in others.values()):
+        return set()  # its answers tell it from them
+    found = {name for name, one in others.items() if (one.model.sha256, one.parameters) == (mine.model.sha256, mine.parameters)}
+    if not found:
+        raise Refused(
+            f"{ident} has parameters that no arm had ({dumps(mine.parameters):.120}): its model cannot be asked what they do",
+            cure="an A/B or a bandit with these parameters among its arms logs what is needed",
+        )
+    return found
 
 
 def _by_answer(loop: Loop, ledger: Ledger, ident: str, rows: list[dict[str, Any]]) -> tuple[Floats, list[str | None], float]:
