@@ -49,19 +49,23 @@ def verdict(found: Backtest) -> str:
     )
 
 
-def of_starts(found: Sequence[Backtest]) -> list[str]:
-    """Each start's right answers and trainings of the schedule and of the metric trigger; then their means,
-    standard deviations over the starts, and the mean difference."""
-    rows = [(one.life(SCHEDULE), one.life(METRIC)) for one in found]
-    text = [f"start {at}: {_life(schedule)} every four weeks, {_life(metric)} by the metric" for at, (schedule, metric) in enumerate(rows, 1)]
-    for name, lives in ((SCHEDULE, [one for one, _ in rows]), (METRIC, [one for _, one in rows])):
-        text.append(f"{name}: {_spread([100 * one.quality for one in lives])} % right, {fmean(len(one.trainings) for one in lives):.1f} trainings")
-    text.append(f"metric minus schedule: {_spread([100 * (metric.quality - schedule.quality) for schedule, metric in rows])} points")
+def pair(found: Backtest) -> tuple[Life, Life]:
+    """The schedule, and the metric trigger."""
+    return found.life(SCHEDULE), found.life(METRIC)
+
+
+def of_pair(schedule: Life, metric: Life) -> str:
+    return " ".join(f"{one.policy} {one.quality:.2%} with {len(one.trainings)} trainings;" for one in (schedule, metric)).rstrip(";")
+
+
+def of_starts(pairs: Sequence[tuple[Life, Life]]) -> list[str]:
+    """Means and standard deviations over the starts, and the difference within each."""
+    text = []
+    for lives in zip(*pairs, strict=True):
+        right = _spread([100 * one.quality for one in lives])
+        text.append(f"{lives[0].policy}: {right} % right, {fmean(len(one.trainings) for one in lives):.1f} trainings")
+    text.append(f"metric minus schedule: {_spread([100 * (metric.quality - schedule.quality) for schedule, metric in pairs])} points")
     return text
-
-
-def _life(life: Life) -> str:
-    return f"{life.quality:.2%} ({len(life.trainings)})"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -73,21 +73,19 @@ def study(out: Path, *, rows: int | None = None, everything: bool = True, keep: 
     return made
 
 
-def starts(n: int, *, rows: int | None = None, keep: Path | None = None, quiet: bool = False) -> list[Backtest]:
+def starts(n: int, *, rows: int | None = None, keep: Path | None = None, quiet: bool = False) -> Iterator[Backtest]:
     """The schedule and the metric trigger from `n` starting days, spread over four weeks, with looks a
     week apart from each: how much of a difference is the luck of where one begins."""
     loop = load_loop(HERE / "loop.py")
-    found = []
     with imported(loop, rows) as (ledger, _, folder):
         for at in range(n):
             since = market.START + timedelta(days=28 + round(28 * at / n))
             weekly = replace(loop, look=Cron(f"0 0 * * {since.isoweekday() % 7}"))
             pair = [one for one in ways(loop.recipe, all_of_them=False) if one.name in (pages.SCHEDULE, pages.METRIC)]
-            found.append(backtest(
+            yield backtest(
                 weekly, ledger, pair, since=since, base=HERE, isolate=False, home=keep or folder / "backtest", period=28 * DAY,
                 progress=None if quiet else _say,
-            ))
-    return found
+            )
 
 
 @contextmanager
@@ -119,14 +117,17 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--starts", type=int, default=None, help="compare the two from so many starting days instead")
     given = parser.parse_args(args)
     if given.starts:
-        for text in pages.of_starts(starts(given.starts, rows=given.rows, keep=given.keep)):
-            print(text)
+        pairs = []
+        for at, found in enumerate(starts(given.starts, rows=given.rows, keep=given.keep), 1):
+            pairs.append(pages.pair(found))
+            print(f"start {at}: {pages.of_pair(*pairs[-1])}", flush=True)
+        print("\n".join(pages.of_starts(pairs)))
         return
-    found = study(given.out, rows=given.rows, everything=not given.short, keep=given.keep)
+    made = study(given.out, rows=given.rows, everything=not given.short, keep=given.keep)
     print(("\r" + " " * 90 + "\r") if sys.stderr.isatty() else "", end="")
-    for text in pages.lines_of(found):
+    for text in pages.lines_of(made):
         print(text)
-    print(f"{given.out / 'report.html'} ({found.seconds:.0f} s)")
+    print(f"{given.out / 'report.html'} ({made.seconds:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,22 @@ def test_a_stranger_can_run_the_study_on_a_made_up_market(tmp_path: Path) -> Non
     assert page.count("<svg") == 2
 
 
+def test_the_luck_of_where_one_begins_is_told(tmp_path: Path) -> None:
+    """Two starting days of a short made-up market: a line each, then means with their spread."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ELEC2 / "study.py"), "--starts", "2", "--rows", "6000", "--keep", str(tmp_path / "keep")],
+        env={**os.environ, "TRUEUP_DATA": str(tmp_path / "nowhere"), "OMP_NUM_THREADS": "1"}, text=True, capture_output=True,
+        timeout=280, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in told] == [
+        "start 1", "start 2", "every 4 weeks", "metric, at most every 4 weeks", "metric minus schedule",
+    ]
+    first, second = (float(line.split("every 4 weeks ")[1].split("%")[0]) for line in told[:2])
+    assert f"{(first + second) / 2:.1f}"[:3] in told[2]
+
+
 def test_a_model_of_ones_own_format_is_trusted_code(tmp_path: Path) -> None:
     """A trainer may name its own loader; it is refused where code is not trusted."""
     from trueup.testing import check_value
