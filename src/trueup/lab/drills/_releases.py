@@ -24,7 +24,8 @@ from trueup.core.task import Outcome
 from trueup.core.values import from_json
 from trueup.release import AB, Canary, Shadow, measured, read
 from trueup.release.canary import canary_verdict
-from trueup.release.experiment import Row, half_refreshed, sample_ratio
+from trueup.release.experiment import half_refreshed, sample_ratio
+from trueup.release.exposed import Row
 from trueup.release.pairs import shadow_verdict
 from trueup.release.stage import SETTLE_US, Scene, Terms
 from trueup.release.state import Release
