@@ -48,6 +48,11 @@ STATE: dict[str, Any] = {
 }
 
 
+NOTHING: dict[str, Any] = {
+    "cut": 0, "now": 1, "parameters": {"state": STATE, "loop": "x"}, "result": {"when": [], "unless": []},
+}
+
+
 def decided(ledger: Ledger, kind: str, verdict: Any, reason: str = "because", actor: str = "trueup", **more: Any) -> Decision:
     generation, _ = ledger.state("l")
     state = {**STATE, **more.pop("state", {})}
@@ -95,6 +100,16 @@ def test_mon_01_failures_refusals_and_rollbacks_are_told(
 def test_what_needs_nobody_is_not_told(ledger: Ledger, kind: str, verdict: str) -> None:
     decided(ledger, kind, verdict)
     assert told(ledger) == []
+
+
+def test_looks_that_nobody_made_are_told(ledger: Ledger) -> None:
+    """MON-01: a service that was down for a night says so once, when it is there again."""
+    decided(ledger, "look", "REST", evidence={"missed": 7, "unattended": 0, "method": "look", **NOTHING})
+    assert told(ledger) == [], "a training held them up: nobody has to do anything"
+    decided(ledger, "look", "REST", evidence={"missed": 7, "unattended": 6, "method": "look", **NOTHING})
+    assert told(ledger) == told(ledger) == [("missed", "warning")]
+    assert "6 looks were missed" in lines(ledger)[0]["what"]
+    assert lines(ledger)[0]["command"] == "trueup up"
 
 
 def looked(ledger: Ledger, *, holds: bool = True, spend: bool = False, accepted: int = 0, trained: int | None = None) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`up`, its trainings, its DBOS steps and approvers are killed at random moments; the loops live on.
+"""`up`, its trainings, its DBOS steps, its alerts, MLflow and approvers are killed at random moments.
 
 A zygote imports everything once and forks the actors, so that a start is cheap and kills come
-often. All actors share one clock on which a second is several hours. A projection that stands for
-alerts writes a line for each promotion that it has not told of yet, as an inbox would receive it.
+often. All actors share one clock on which a second is several hours. People are told in a file, and
+MLflow, on SQLite in the home, shows what the ledger says.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 import traceback
-import types
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,9 +27,12 @@ import pytest
 
 from trueup.client import connect
 from trueup.core.errors import Conflict, Refused
-from trueup.loop import Context
+from trueup.alerts import alert, raised
+from trueup.loop import load_loop, publish
+from trueup.registry import aliases, candidates
+from trueup.registry._mlflow import connected, versions
 from trueup.release import approve, read
-from trueup.service import PROJECTIONS, Pace, Projection, Service, board, runs, serve
+from trueup.service import Pace, Service, board, runs, serve
 from trueup.service.board import service
 from trueup.service.durable import statuses
 from trueup.store import Ledger
@@ -47,8 +49,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from trueup import Budget, Loop, Outcome, Risk, Task
+from trueup.alerts import AlertFile
 from trueup.data import Recipe
 from trueup.evaluate import Accuracy
+from trueup.registry import Mlflow
 from trueup.release import Approval, Full, Shadow
 from trueup.train import Command
 from trueup.triggers import Cron, Rows
@@ -66,7 +70,7 @@ loop = Loop(
     look=Cron("hourly"), when=[Rows(60)], recipe=Recipe(window=None, min_rows=50),
     trainer=Command(["sh", "-c", SCRIPT, str(Path(__file__).parent)]), budget=Budget(retries=5, retry_delay=0.1),
     release=[Shadow(Accuracy(), no_worse_by=0.3, min_time=HOUR, max_time=48 * HOUR), Approval(), Full()],
-    risk=Risk(per="release"),
+    risk=Risk(per="release"), alerts=[AlertFile()], publish=[Mlflow(every=HOUR)],
 )
 '''
 
@@ -81,20 +85,8 @@ class FastClock:
         return START + timedelta(hours=(time.time() - self.began) * HOURS_A_SECOND)
 
 
-def tell(context: Context) -> None:
-    """Append a line for each promotion that no line is there for yet, whole or not at all."""
-    path = context.ledger.home.parent / "inbox"
-    told = set(path.read_text().split()) if path.exists() else set()
-    for one in context.ledger.decisions(context.loop.name, kind="promote"):
-        if one.id not in told:
-            out = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-            os.write(out, f"{one.id}\n".encode())
-            os.close(out)
-
-
 def keep(folder: Path, clock: FastClock, _rng: random.Random) -> None:
     """The service, on DBOS, as `trueup up` runs it."""
-    PROJECTIONS[:] = [Projection("inbox", "test_up_chaos_parts:tell")]
     board.EVERY = serve.POLL = 0.02
     service = Service([folder / "loop.py"], folder / "home", clock=clock, pace=Pace(0.05, 0.2, 3600.0))
     service.serve()
@@ -190,9 +182,13 @@ def warm() -> None:
     import pyarrow
 
     import trueup.data
-    import trueup.evaluate  # noqa: F401
+    import trueup.evaluate
 
-    assert all((dbos, duckdb, pyarrow))
+    with connected("sqlite://", 10), warnings.catch_warnings():  # the import alone: no database is opened
+        warnings.simplefilter("ignore")
+        import mlflow.store.model_registry.sqlalchemy_store
+        import mlflow.store.tracking.sqlalchemy_store
+    assert all((dbos, duckdb, pyarrow, mlflow, trueup.evaluate))
 
 
 def storm(folder: Path, kills: int, seed: int) -> tuple[Counter[str], Counter[str]]:
@@ -240,22 +236,19 @@ def settle(folder: Path, clock: FastClock) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     from trueup.models import ConstantModel
 
     for which, kind in enumerate(KINDS):
         ConstantModel(kind).write(tmp_path / "models" / str(which), "label")
     (tmp_path / "loop.py").write_text(LOOP.lstrip())
-    parts = types.ModuleType("test_up_chaos_parts")
-    parts.tell = tell  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "test_up_chaos_parts", parts)
     return tmp_path
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 def test_nothing_is_recorded_promoted_or_told_twice(folder: Path) -> None:
-    """60 SIGKILLs over `up`, its trainings, its DBOS steps and approvals (TRUEUP_UP_KILLS for more)."""
+    """60 SIGKILLs over `up`, its trainings, its DBOS steps, approvals, alerts and MLflow (TRUEUP_UP_KILLS for more)."""
     began = time.monotonic()
     done, moments = storm(folder, KILLS, seed=20260101)
     with Ledger.open(folder / "home", clock=FastClock(time.time() - 1e6)) as ledger:
@@ -271,19 +264,54 @@ def test_nothing_is_recorded_promoted_or_told_twice(folder: Path) -> None:
         engine = statuses(folder / "home")
         known = {run.id for run in runs(ledger, "toys", last=10_000)}
         assert set(engine) <= known
-    promoted = [one.id for one in decisions if one.kind == "promote"]
-    told = (folder / "inbox").read_text().split() if promoted else []
-    assert len(told) == len(set(told)), "nothing is told twice"
-    assert set(told) >= set(promoted[:-1]), "what was decided is told, the last one perhaps later"
+        alerts = told_once(folder, ledger)
+        versions_ = shown_once(folder, ledger)
     kinds = Counter(one.kind for one in decisions)
     print(json.dumps({
-        "kills": dict(done), "up was at": dict(moments), "decisions": dict(kinds), "engine": Counter(
+        "kills": dict(done), "up was at": dict(moments), "decisions": dict(kinds), "alerts": dict(alerts),
+        "versions": versions_, "engine": Counter(
             one["status"] for one in engine.values()
         ), "seconds": round(time.monotonic() - began),
     }))
     assert sum(done.values()) >= KILLS
     assert min(done["up"], done["training"]) > 0
     assert kinds["candidate"] >= 2, "the storm left the loop no time to work: it proves nothing"
+
+
+def told_once(folder: Path, ledger: Ledger) -> Counter[str]:
+    """What people should know stands in the file, once; the kinds of it."""
+    alert(ledger, "toys", load_loop(folder / "loop.py").alerts)  # what came after the last service's last look
+    lines = [json.loads(line) for line in (folder / "home" / "alerts.jsonl").read_text().splitlines()]
+    keys = [one["key"] for one in lines]
+    assert len(keys) == len(set(keys)), "nothing is told twice"
+    assert set(keys) == {one["key"] for one in raised(ledger, "toys", limit=100_000)}, "and all of it is told"
+    asked = {one.evidence["release"] for one in ledger.decisions("toys", kind="promote")}
+    assert len(asked) <= sum(one["kind"] == "approval" for one in lines) + 1
+    return Counter(one["kind"] for one in lines)
+
+
+def shown_once(folder: Path, ledger: Ledger) -> int:
+    """MLflow holds a run a training and a version a candidate, before and after it has caught up."""
+    loop, uri = load_loop(folder / "loop.py"), f"sqlite:///{folder / 'home' / 'mlflow' / 'mlflow.db'}"
+    with connected(uri, 60) as client:
+        for caught_up in (False, True):
+            there = versions(client, "toys")
+            shown = [one.tags["trueup.candidate"] for one in there]
+            assert len(shown) == len(set(shown)), "no candidate is registered twice"
+            experiment = client.get_experiment_by_name("toys")
+            trainings = [one.data.tags["trueup.training"] for one in client.search_runs([experiment.experiment_id], max_results=5000)]
+            assert len(trainings) == len(set(trainings)), "no training is shown twice"
+            if not caught_up:
+                (done,) = publish(loop, ledger, force=True)
+                assert done.error is None
+        (again,) = publish(loop, ledger, force=True, thorough=True)
+        assert (again.error, again.changes) == (None, ())
+        assert set(shown) == {one.id for one in candidates(ledger, "toys")}
+        named = {name: one.version for one in there for name in one.aliases}
+        of = {one.version: one.tags["trueup.candidate"] for one in there}
+        says = {name: ident for name, ident in aliases(ledger, "toys").items() if name != "anchor"}
+        assert {name: of[version] for name, version in named.items()} == says
+        return len(there)
 
 
 def once(ledger: Ledger, decisions: list[Any]) -> None:

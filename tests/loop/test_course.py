@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from trueup.core.task import Outcome
 from trueup.data import Recipe
 from trueup.evaluate import Accuracy, AtLeast, Custom
 from trueup.loop import Loop, request, run, status, why
+from trueup.loop.cycle import CYCLE, finish
+from trueup.loop.steps import snapshot
 from trueup.models import ConstantModel
 from trueup.release import Approval, Canary, Full, Risk, Shadow, pause, read, resume
 from trueup.store import Ledger
@@ -119,6 +123,77 @@ def test_a_full_disk_ends_no_cycle(make: Make, ledger: Ledger, monkeypatch: pyte
             run(make(), ledger)
     assert read(ledger, "toys")[1].cycle is not None
     assert kinds(run(make(), ledger))[0] == ("candidate", "PASS")
+
+
+def test_looks_that_nobody_made_are_counted_and_those_that_a_training_held_up_are_not(make: Make, ledger: Ledger) -> None:
+    """TRG-01: a loop that nobody ran for five days says so; one that trained for five days does not."""
+    loop = make(when=[Rows(1_000_000)])
+    run(loop, ledger)
+    later(ledger, 5 * DAY)
+    (made,) = run(loop, ledger)
+    assert (made.evidence["missed"], made.evidence["unattended"]) == (4, 4)
+    later(ledger, 5 * DAY)
+    pause(ledger, "toys", reason="inventory", who="ada")
+    resume(ledger, "toys", reason="done", who="ada")
+    (made,) = run(loop, ledger)
+    assert (made.evidence["missed"], made.evidence["unattended"]) == (4, 0)
+
+
+@pytest.mark.parametrize("where", ["a stage", "the drive"])
+def test_a_disk_that_is_full_elsewhere_ends_no_cycle_either(
+    where: str, make: Make, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trainer's scratch folder, an engine's file: room may be made, and the cycle goes on."""
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", "/scratch/part")
+
+    with monkeypatch.context() as patch:
+        if where == "a stage":
+            patch.setattr(sys.modules["trueup.loop.cycle"], "perform", full)
+        else:
+            patch.setattr(finish, "__defaults__", (full,))
+        with pytest.raises(StoreFull, match="room for /scratch/part"):
+            run(make(), ledger)
+    assert read(ledger, "toys")[1].cycle is not None
+    assert kinds(run(make(), ledger))[0] == ("candidate", "PASS")
+
+
+def test_another_fault_of_the_system_ends_the_cycle(make: Make, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> Any:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "/scratch/part")
+
+    monkeypatch.setattr(finish, "__defaults__", (gone,))
+    made = run(make(), ledger)
+    assert kinds(made)[-1] == ("stop", "REFUSE")
+    assert "/scratch/part" in made[-1].reason
+
+
+def test_a_cycle_of_pipeline_1_is_finished_from_its_recorded_snapshot(
+    make: Make, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Snapshot that pipeline 1 recorded says nothing of labels; it is used all the same, once."""
+    def older(context: Any, data: Any) -> Any:
+        found = snapshot(context, data)
+        del found["unknown"]
+        return found
+
+    def held(*_: Any) -> Any:
+        raise StoreFull("no space")
+
+    loop = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["trueup.loop.look"], "CYCLE", replace(CYCLE, version=1))
+        patch.setattr(sys.modules["trueup.loop.steps"], "snapshot", older)
+        patch.setattr(sys.modules["trueup.loop.steps"], "train", held)
+        with pytest.raises(StoreFull):
+            run(loop, ledger)
+    begun = [(one["run"], one["input"]) for one in ledger.records("toys", "step") if one["step"] == "snapshot"]
+    assert len(begun) == 1
+    assert "unknown" not in next(one["output"] for one in ledger.records("toys", "step") if one["step"] == "snapshot")
+    made = run(loop, ledger)
+    assert kinds(made)[0] == ("candidate", "PASS")
+    assert made[0].evidence["pipeline"] == {"began": 1, "finished": CYCLE.version}
+    assert [(one["run"], one["input"]) for one in ledger.records("toys", "step") if one["step"] == "snapshot"] == begun
 
 
 def test_a_running_release_keeps_its_stages_when_the_file_is_edited(make: Make, ledger: Ledger) -> None:

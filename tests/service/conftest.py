@@ -155,7 +155,7 @@ class Place:
             ledger.append(toy_history("toys", toy_rows(120, seed=1), datetime.now(UTC)))
 
     def write(self, file: str = "loop.py", **changes: Any) -> Path:
-        parts = {"name": "toys", "rows": 60, "look": "hourly", "delay": 0.1, **changes}
+        parts = {"name": "toys", "rows": 60, "look": "yearly", "delay": 0.1, **changes}
         path = self.folder / file
         path.write_text(LOOP.format(**parts).lstrip())
         return path

@@ -89,17 +89,19 @@ def test_a_run_of_an_older_pipeline_is_finished_where_it_can_be(
     loop: Loop, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(loop, ledger)
-    monkeypatch.setattr(cycles, "CYCLE", replace(cycles.CYCLE, version=2, finishes=(1,)))
+    began = cycles.CYCLE.version
+    monkeypatch.setattr(cycles, "CYCLE", replace(cycles.CYCLE, version=began + 1, finishes=(began,)))
     ended = [one for one in run(loop, ledger) if one.kind == "stop"]
-    assert [one.evidence["pipeline"] for one in ended] == [{"began": 1, "finished": 2}]
+    assert [one.evidence["pipeline"] for one in ended] == [{"began": began, "finished": began + 1}]
 
 
 def test_a_run_that_this_pipeline_cannot_finish_is_reported_and_left(
     loop: Loop, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ident = begin(loop, ledger)
-    monkeypatch.setattr(cycles, "CYCLE", replace(cycles.CYCLE, version=3))
-    with pytest.raises(Refused, match=f"got {ident}, which pipeline 1 began"):
+    began = cycles.CYCLE.version
+    monkeypatch.setattr(cycles, "CYCLE", replace(cycles.CYCLE, version=began + 1, finishes=()))
+    with pytest.raises(Refused, match=f"got {ident}, which pipeline {began} began"):
         run(loop, ledger)
     (found,) = runs(ledger, "toys")
     assert found.state == "stranded"

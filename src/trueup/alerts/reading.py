@@ -42,6 +42,11 @@ def of_decision(decision: Decision, promise: Mapping[str, Any] | None) -> Iterat
     elif decision.kind == "start" and promise is not None:
         yield from _risk(decision, promise)
     elif decision.kind == "look" and evidence.get("method") == "look":
+        if evidence.get("unattended"):
+            yield said(
+                "missed", "warning", f"{evidence['unattended']:,} looks were missed, nobody ran the loop: one look "
+                "stands for all of them", command="trueup up",
+            )
         yield from _alarms(decision)
 
 

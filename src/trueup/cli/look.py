@@ -164,7 +164,7 @@ def run_(
         told = not made or any(decision.kind == "start" for decision in made)
         plan = loop.plan(ledger) if told else None
         seen = ledger.records(loop.name, "report", newest=True, limit=1) if loop.mode == "observe" else []
-        project(Context(loop, ledger, base=base))
+        failed = project(Context(loop, ledger, base=base))
     if json_:
         show_json(seen or [asdict(decision) for decision in made])
         return
@@ -175,6 +175,9 @@ def run_(
     for one in shown:
         for text in published_lines(one, short=True):
             click.secho(text, fg="yellow", err=True)
+    for name, words in failed.items():
+        if name != "registry" or not shown:  # what came of publishing is said above, with its target
+            click.secho(f"{name} does not follow: {words}", fg="yellow", err=True)
     if plan is not None and not made:
         click.echo(f"nothing was due; next look {plan.next_look:%Y-%m-%d %H:%M}")
     if plan is not None and plan.days is not None:

@@ -158,10 +158,15 @@ class StoreFull(StoreError):
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def full(error: OSError) -> bool:
+    """Whether the system says that there is no room: on the disk, in a quota, for a larger file."""
+    return error.errno in _FULL
+
+
 def of_disk(error: OSError) -> StoreError:
     """What the system says of a disk, as one of ours."""
     what = f"{error.filename}" if error.filename is not None else "a file"
-    if error.errno in _FULL:
+    if full(error):
         return StoreFull(f"expected room for {what}, got: {error.strerror}")
     return StoreError(
         f"expected to use {what}, got: {error.strerror or error}",

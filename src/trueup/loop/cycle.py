@@ -8,7 +8,7 @@ from typing import Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import Busy, Conflict, Refused, StoreFull
+from trueup.core.errors import Busy, Conflict, Refused, StoreFull, full, of_disk
 from trueup.core.protocols import TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import source_digest, to_json
@@ -18,13 +18,16 @@ from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow,
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
 from trueup.release import decide, read
 
-CYCLE = Pipeline("cycle", 1, (
+CYCLE = Pipeline("cycle", 2, (
     Step("snapshot", "trueup.loop.cycle:build"),
     Step("train", "trueup.loop.cycle:train", ("snapshot",), resources={"cpu": 1}),
     Step("gates", "trueup.loop.cycle:judge", ("snapshot", "train"), retries=2, delay=60.0),
     Step("register", "trueup.loop.cycle:enlist", ("snapshot", "train", "gates"), retries=2, delay=60.0),
-))
-"""A training retries within its loop's budget; the other stages where a connection was lost."""
+), finishes=(1,))
+"""A training retries within its loop's budget; the other stages where a connection was lost.
+
+Version 2 says where a training starts, before the Snapshot is built; a run of version 1 is begun
+anew from its recorded steps."""
 
 
 def finish(context: Context, drive: Drive = follow) -> Decision | None:
@@ -43,6 +46,10 @@ def finish(context: Context, drive: Drive = follow) -> Decision | None:
         made = drive(context.under(cycle["loop"]), CYCLE, cycle)
     except (Busy, Conflict, StoreFull):
         raise  # no fault of the cycle's: it goes on at the next run
+    except OSError as error:
+        if full(error):
+            raise of_disk(error) from error
+        made = broken(error)
     except Exception as error:  # a definition that cannot be read any more, an engine that failed
         made = broken(error)
     older = {} if began == CYCLE.version else {"pipeline": {"began": began, "finished": CYCLE.version}}
@@ -78,7 +85,7 @@ def build(context: Context, data: dict[str, Any]) -> dict[str, Any]:
         "golden": _golden(context),
     }
     built = perform(context, cycle["id"], SNAPSHOT, asked | start["rows"])
-    if built["unknown"]:
+    if built.get("unknown"):  # a step that pipeline 1 recorded looked for none
         start = anew(start, f"labels that the champion does not know: {', '.join(built['unknown'][:5])}", cycle["now"])
         built = perform(context, cycle["id"], SNAPSHOT, asked)
     if built["refusal"]:

@@ -101,6 +101,15 @@ def _seen(state: LoopState) -> dict[str, Any]:
     return replace(state, tests=()).to_json()
 
 
+def unattended(loop: Loop, ledger: Ledger, state: LoopState, now: int) -> int:
+    """How many of the missed looks nobody was there to make: a training or a pause holds looks up too,
+    and ends in a Decision, from which it is counted."""
+    last = ledger.decisions(loop.name, newest=True, limit=1)
+    if state.looked is None or not last:
+        return 0
+    return missed_looks(loop, replace(state, looked=max(state.looked, last[0].at)), now)
+
+
 def look(context: Context, *, ask: bool = False) -> Decision | None:
     """Decide to train or to rest, and record it; nothing is decided while a cycle is unfinished."""
     ledger, loop = context.ledger, context.loop
@@ -115,7 +124,7 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
     evidence: dict[str, Any] = {
         "method": "look", "cut": cut, "now": now, "result": found.to_json(),
         "parameters": {"loop": context.digest, "state": _seen(state)},
-        "asked": ask, **({"missed": missed} if missed else {}),
+        "asked": ask, **({"missed": missed, "unattended": unattended(loop, ledger, state, now)} if missed else {}),
     }
     if not found.trains:
         return decide(

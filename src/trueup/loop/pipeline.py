@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.errors import Busy, Conflict, StoreError, TrainingRetryable, TrueupError
+from trueup.core.errors import Busy, Conflict, StoreError, TrainingRetryable, TrueupError, full, of_disk
 from trueup.core.json import digest
 from trueup.core.values import resolve
 
@@ -121,6 +121,8 @@ def attempt(context: Context, run: str, step: Step, data: dict[str, Any]) -> dic
         except (Busy, Conflict, StoreError):
             raise  # no fault of the step's: it goes on at the next run
         except Exception as error:  # a part's own code may raise anything: the loop must live on
+            if isinstance(error, OSError) and full(error):
+                raise of_disk(error) from error  # room may be made: neither a result nor a try
             if not isinstance(error, _AGAIN) or tried >= step.retries:
                 return broken(error)
             wait = step.delay * step.backoff**tried

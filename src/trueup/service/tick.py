@@ -12,8 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from trueup.alerts import Alert, tell
+from trueup.core.clock import to_us
+from trueup.core.secrets import masked
 from trueup.core.values import resolve
 from trueup.loop import Context
 from trueup.service.board import Board, now
@@ -21,34 +25,40 @@ from trueup.service.log import Log
 
 EVERY = 60.0  # seconds after which a projection is called although nothing has happened
 FIRST, LAST = 5.0, 900.0  # seconds before the first and the last of the growing retries
+TOLD = 4      # failures in a row, half a minute in all, after which people are told
+DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A name for people, and `package.module:function`, loaded when it is first called."""
+    """A name for people, `package.module:function`, loaded when it is first called, and the command
+    that helps where it fails."""
 
     name: str
     function: str
+    helps: str = "trueup status"
 
     def __call__(self, context: Context) -> None:
         resolve(self.function)(context)
 
 
 PROJECTIONS: list[Projection] = [
-    Projection("registry", "trueup.loop.publishing:follow"),
-    Projection("alerts", "trueup.loop.telling:tell_people"),
+    Projection("registry", "trueup.loop.publishing:follow", "trueup registry publish"),
+    Projection("alerts", "trueup.loop.telling:tell_people", "trueup alerts"),
 ]
 """All of them, in the order in which `run` calls them."""
 
 
 def project(context: Context) -> dict[str, str]:
-    """Call every projection once, here and now; the errors of those that failed, by name."""
+    """Call every projection once, here and now; the errors of those that failed, by name. Whoever
+    calls once a look has no second try to wait for: people are told at once."""
     failed = {}
     for one in PROJECTIONS:
         try:
             one(context)
         except Exception as error:  # whatever it is, the loop goes on
             failed[one.name] = _words(error)
+            _tell(one, context, failed[one.name])
     return failed
 
 
@@ -96,6 +106,8 @@ class Projector(threading.Thread):
             })
             if tries == 1:
                 self._log.say(loop, f"{name} failed, and is tried again: {_words(error)}", "warning")
+            elif tries == TOLD:
+                _tell(self._projection, context, _words(error))
         else:
             if self._tries.pop(loop, 0):
                 self._again.pop(loop, None)
@@ -103,5 +115,16 @@ class Projector(threading.Thread):
                 self._log.say(loop, f"{name} is there again")
 
 
+def _tell(one: Projection, context: Context, words: str) -> None:
+    """Raise the alert of a projection that fails: once a day, for as long as it does."""
+    with suppress(Exception):  # the ledger itself may be what fails
+        at = to_us(context.ledger.clock.now())
+        tell(context.ledger, Alert(
+            f"projection/{one.name}/{at // DAY_US}", context.loop.name, "projection", "warning",
+            f"{one.name} does not follow (no decision waits for it, and it is tried again): {words}", at, one.helps,
+        ))
+
+
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {getattr(error, 'message', error)}"[:500]
+    words = getattr(error, "message", None)
+    return masked(words if isinstance(words, str) else f"{type(error).__name__}: {error}")[:500]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trueup.service.log import Line
-from trueup.service.words import doing
+from trueup.service.words import doing, projection_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,7 +66,8 @@ class View:
             table.add_column(head, overflow="fold")
         for name, facts in sorted(board["loops"].items()):
             table.add_row(*(Text(cell) for cell in row(name, facts)))
-        lines = [Text(str(line), style={"error": "red", "warning": "yellow"}.get(line.level, "dim")) for line in self._lines]
+        lines = [Text(line, style="yellow") for line in projection_lines(board)]
+        lines += [Text(str(line), style={"error": "red", "warning": "yellow"}.get(line.level, "dim")) for line in self._lines]
         return Group(table, *lines, Text("Ctrl-C stops it; what runs goes on at the next start", style="dim"))
 
 
