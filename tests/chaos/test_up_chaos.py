@@ -25,9 +25,9 @@ from typing import Any
 
 import pytest
 
+from trueup.alerts import alert, raised
 from trueup.client import connect
 from trueup.core.errors import Conflict, Refused
-from trueup.alerts import alert, raised
 from trueup.loop import load_loop, publish
 from trueup.registry import aliases, candidates
 from trueup.registry._mlflow import connected, versions

@@ -97,6 +97,27 @@ def test_a_loop_is_shown(where: Where, ledger: Ledger, home: Path, tmp_path: Pat
     assert "scikit-learn==" in (folder / "requirements.txt").read_text("utf-8")
 
 
+def test_a_database_whose_making_was_killed_is_made_anew(
+    ledger: Ledger, home: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REG-02: half of MLflow's tables would never be opened again."""
+    import mlflow.store.db.utils as utils
+
+    def killed(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    uri = f"sqlite:///{home / 'new' / 'mlflow.db'}"
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "_upgrade_db", killed)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(ledger, "toys", named(uri))
+    assert not (home / "new" / "mlflow.db").exists()
+    assert (home / "new" / ".mlflow.db.part").exists()
+    done = deliver(ledger, "toys", named(uri), force=True)
+    assert done.error is None
+    assert done.changes
+
+
 def test_what_is_shown_already_is_left_alone(where: Where, ledger: Ledger, home: Path, clock: ManualClock) -> None:
     """REG-01: a second publishing, and a rebuild, change nothing; without a change it asks nobody."""
     part = named(where(home))

@@ -84,7 +84,7 @@ def test_a_projection_that_fails_is_called_less_and_less_and_told_once(
 ) -> None:
     """MON-01: after half a minute people are told, with the command that helps; nobody is told again."""
     calls = []
-    for second in range(0, 200):
+    for second in range(200):
         projector(second)
         calls.append(flaky.calls)
     assert [calls.index(n) for n in range(1, flaky.calls + 1)] == [0, 5, 15, 35, 75, 155]

@@ -15,7 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.errors import Busy, Conflict, StoreError, TrainingRetryable, TrueupError, full, of_disk
+from trueup.core.errors import (
+    Busy,
+    Conflict,
+    StoreError,
+    TrainingRetryable,
+    TrueupError,
+    full,
+    of_disk,
+)
 from trueup.core.json import digest
 from trueup.core.values import resolve
 

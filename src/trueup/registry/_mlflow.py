@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import warnings
@@ -70,7 +71,29 @@ def _client(uri: str) -> Any:
     path = local_file(uri)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _make(path: Path) -> None:
+    """Make MLflow's database whole, or not at all: one whose making was killed has half of its tables,
+    and MLflow never opens it again."""
+    from mlflow.store.db import utils
+
+    part = path.with_name(f".{path.name}.part")
+    with path.with_name(f".{path.name}.lock").open("a") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        for left in (part, part.with_name(f"{part.name}-journal")):
+            left.unlink(missing_ok=True)
+        engine = utils.create_sqlalchemy_engine(f"sqlite:///{part}")
+        try:
+            utils._initialize_tables(engine)
+        finally:
+            engine.dispose()
+        os.replace(part, path)
 
 
 def local_file(uri: str) -> Path | None:
