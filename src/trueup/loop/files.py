@@ -6,9 +6,10 @@ from __future__ import annotations
 import sys
 import traceback
 from contextlib import suppress
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
+from importlib.util import cache_from_source, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from trueup.core.errors import DefinitionError, NotFound, TrueupError, UnknownName
 from trueup.loop._nearest import suggestion
@@ -16,6 +17,8 @@ from trueup.loop.definition import Loop
 
 _OURS: set[str] = set()
 """Names of loop files that were loaded: another folder's `loop.py` may take the place of one."""
+_BESIDE: dict[Path, dict[str, tuple[Path, tuple[int, int] | None]]] = {}
+"""Of each loop file the modules in its folder that it imported: their files, and their stamps then."""
 
 
 def load_loops(path: Path) -> dict[str, Loop]:
@@ -54,15 +57,20 @@ def _module(path: Path) -> ModuleType:
             )
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    spec = spec_from_file_location(name, path)
+    spec = spec_from_file_location(name, path, loader=_Fresh(name, str(path)))
     if spec is None or spec.loader is None:
         raise DefinitionError(f"expected a Python file, got {path.name}", cure="call it loop.py")
     module = module_from_spec(spec)
+    kept = _BESIDE.get(path, {})
+    old = _forget_changed(path)
+    known = set(sys.modules)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
+        _BESIDE[path] = {**kept, **_beside(path, set(sys.modules) - known)}
+        sys.modules.update(old)
         if before is not None:
             sys.modules[name] = before
         where = _where(path, error)
@@ -74,7 +82,55 @@ def _module(path: Path) -> ModuleType:
             f"{where}: the loop file raised {type(error).__name__}: {error}", cure=suggestion(error)
         ) from error
     _OURS.add(name)
+    _BESIDE[path] = {**_BESIDE.get(path, {}), **_beside(path, set(sys.modules) - known - {name})}
     return module
+
+
+class _Fresh(SourceFileLoader):
+    """Compiles what the file says now: cached bytecode knows its source's second and size only."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def stamps(path: Path) -> dict[Path, tuple[int, int] | None]:
+    """A loop file, and the modules of its folder that it imports, as they lie on the disk now: another
+    answer than before says that it is to be read again."""
+    path = path.resolve()
+    return {one: _stamp(one) for one in (path, *(file for file, _ in _BESIDE.get(path, {}).values()))}
+
+
+def _beside(path: Path, names: set[str]) -> dict[str, tuple[Path, tuple[int, int] | None]]:
+    """Which of some modules lie in the loop file's folder: a person edits them together."""
+    found = {}
+    for name in names:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is None or not (one := Path(file).resolve()).is_relative_to(path.parent):
+            continue
+        if "site-packages" not in one.parts and name.partition(".")[0] != "trueup":
+            found[name] = (one, _stamp(one))
+    return found
+
+
+def _forget_changed(path: Path) -> dict[str, ModuleType]:
+    """Where a module beside the loop file has changed, have all of them imported anew: they may
+    import each other. What is taken out comes back."""
+    beside = _BESIDE.get(path, {})
+    if all(_stamp(file) == stamp for file, stamp in beside.values()):
+        return {}
+    for file, _ in beside.values():
+        with suppress(OSError):
+            Path(cache_from_source(str(file))).unlink()
+    del _BESIDE[path]
+    return {name: sys.modules.pop(name) for name in beside if name in sys.modules}
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_size
 
 
 def load_beside(home: Path) -> list[Path]:

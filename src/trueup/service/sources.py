@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trueup.core.errors import DefinitionError, TrueupError
 from trueup.loop import Loop, load_loops
+from trueup.loop.files import stamps
 
 
 @dataclass(slots=True)
@@ -17,19 +19,19 @@ class Source:
     path: Path
     loops: dict[str, Loop] = field(default_factory=dict)
     broken: str | None = None
-    _stamp: tuple[int, int, int] | None = None
+    _stamps: Any = None
 
     @property
     def base(self) -> Path:
         return self.path.parent
 
     def changed(self) -> bool:
-        """Whether the file is another one than was last read."""
-        return _stamp(self.path) != self._stamp
+        """Whether the file, or a module beside it that it imports, is another one than was last read."""
+        return bool(stamps(self.path) != self._stamps)
 
     def read(self) -> None:
         """Read the file; where it is broken, say why in `broken`, and keep the last good loops."""
-        self._stamp = _stamp(self.path)
+        before = stamps(self.path)  # what changes while it is read is read again
         try:
             found = load_loops(self.path)
             problems = [f"{loop.name}: {one}" for loop in found.values() for one in loop.check() if one.severe]
@@ -39,6 +41,7 @@ class Source:
             self.broken = error.message
         else:
             self.loops, self.broken = found, None
+        self._stamps = stamps(self.path) | before
 
 
 def sources(files: list[Path]) -> list[Source]:
@@ -64,11 +67,3 @@ def sources(files: list[Path]) -> list[Source]:
             names[name] = path
         found[path.stem] = source
     return list(found.values())
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino
