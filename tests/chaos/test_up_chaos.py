@@ -113,7 +113,7 @@ def say_yes(folder: Path, clock: FastClock, _rng: random.Random) -> None:
             with suppress(Refused, Conflict):
                 if state.release is not None:
                     approve(ledger, "toys", state.release.candidate, reason="chaos", who="ada")
-            time.sleep(0.05)
+            time.sleep(0.3)  # people are asked first
 
 
 ACTORS: dict[str, Callable[[Path, FastClock, random.Random], None]] = {"up": keep, "writer": write, "approver": say_yes}
@@ -275,6 +275,7 @@ def test_nothing_is_recorded_promoted_or_told_twice(folder: Path) -> None:
     }))
     assert sum(done.values()) >= KILLS
     assert min(done["up"], done["training"]) > 0
+    assert alerts, "nobody was told anything: it proves nothing"
     assert kinds["candidate"] >= 2, "the storm left the loop no time to work: it proves nothing"
 
 
@@ -285,8 +286,6 @@ def told_once(folder: Path, ledger: Ledger) -> Counter[str]:
     keys = [one["key"] for one in lines]
     assert len(keys) == len(set(keys)), "nothing is told twice"
     assert set(keys) == {one["key"] for one in raised(ledger, "toys", limit=100_000)}, "and all of it is told"
-    asked = {one.evidence["release"] for one in ledger.decisions("toys", kind="promote")}
-    assert len(asked) <= sum(one["kind"] == "approval" for one in lines) + 1
     return Counter(one["kind"] for one in lines)
 
 
