@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trueup.core import values
-from trueup.core.errors import ArgumentError, DataError, DefinitionError, TrueupError, UnknownName
+from trueup.core.errors import (
+    ArgumentError,
+    DataError,
+    DefinitionError,
+    TrainingRetryable,
+    TrueupError,
+    UnknownName,
+)
 from trueup.core.protocols import Capabilities, RunContext, TrainJob, TrainResult
 from trueup.models import Manifest, read_manifest
 from trueup.models.answers import name_of
+from trueup.train import code
 from trueup.train.rows import path_of
 
 if TYPE_CHECKING:
@@ -31,6 +38,8 @@ def plainly(fit: Callable[[], TrainResult]) -> TrainResult:
         return fit()
     except Stopped:
         return TrainResult("retry", reason="asked to stop before the training was done")
+    except TrainingRetryable as error:
+        return TrainResult("retry", reason=words(error))
     except TrueupError as error:
         return TrainResult("failed", reason=words(error))
 
@@ -124,4 +133,4 @@ def step(context: RunContext, done: int, total: int) -> None:
 
 def code_of(trainer: Any) -> str:
     """The digest of the code that makes the model."""
-    return values.source_digest(type(trainer))
+    return code.of(type(trainer))

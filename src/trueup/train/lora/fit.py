@@ -69,7 +69,7 @@ def _mark(trainer: Lora, job: TrainJob, made: weights.Weights) -> str:
     return digest({
         "trainer": values.to_json(trainer), "data": job.data.sha256, "seed": job.seed, "base": made.base,
         "init": job.init.sha256 if job.init else None, "torch": torch.__version__,
-        "device": made.opened.model.device.type,
+        "device": made.opened.model.device.type, "code": fitting.code_of(trainer),
     })
 
 
