@@ -14,11 +14,20 @@ from dataclasses import replace
 import pytest
 
 from trueup.core import values
-from trueup.core.errors import ArgumentError, Busy, TrainingError, TrainingRetryable
+from trueup.core.errors import (
+    ArgumentError,
+    Busy,
+    DataError,
+    DefinitionError,
+    TrainingError,
+    TrainingRetryable,
+)
+from trueup.core.money import Spend
 from trueup.core.protocols import Budget, Capabilities, TrainResult
 from trueup.core.values import value
 from trueup.models import load, read_manifest
-from trueup.train import Command, Sklearn, Xgboost, run
+from trueup.train import Command, Sklearn, Xgboost, code, run
+from trueup.train.fitting import plainly
 from trueup.train.run import job_key
 
 GOOD = """
@@ -61,8 +70,8 @@ def script(tmp_path):
 
 @pytest.fixture
 def go(make_job, stored, store, naps, tmp_path, rows):
-    def go(trainer, *, seconds=60.0, megabytes=1500, **kwargs):
-        job = make_job(trainer, rows, budget=Budget(seconds, megabytes))
+    def go(trainer, *, seconds=60.0, megabytes=1500, money=None, **kwargs):
+        job = make_job(trainer, rows, budget=Budget(seconds, megabytes, money=money))
         return run(stored(job), store, workdir=tmp_path / "work", sleep=naps, **kwargs)
 
     return go
@@ -326,6 +335,74 @@ def test_the_key_does_not_depend_on_place_or_budget(make_job, rows):
     assert job_key(moved) == job_key(job)
     assert job_key(replace(job, seed=2)) != job_key(job)
     assert job_key(replace(job, trainer=values.to_json(Sklearn("sgd")))) != job_key(job)
+
+
+def test_the_key_changes_with_any_module_that_the_trainer_computes_with(make_job, rows, tmp_path, monkeypatch):
+    """TRN-13: an edited loop, checkpoint or model trains again; a package of one's own is followed as well."""
+    assert {"trueup.train.lora.loop", "trueup.train.lora.checkpoints", "trueup.models.causal", "trueup.train.rows"} <= set(
+        code.sources("trueup.train.lora.config"))
+    assert "trueup.models.boosted" not in code.sources("trueup.train.lora.config")
+    package = tmp_path / "acme_trainers"
+    (package / "inner").mkdir(parents=True)
+    for name, text in {
+        "__init__": "", "inner/__init__": "", "inner/deep": "STEP = 1\n", "other": "",
+        "own": "from trueup.core.values import value\n\n\n@value('trainer.test_acme')\nclass Acme:\n"
+               "    def fit(self, job, context):\n        from .inner import deep\n        return deep.STEP\n",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    from acme_trainers.own import Acme
+
+    job = make_job(Acme(), rows)
+
+    def key():
+        code.packaged.cache_clear()
+        return job_key(job)
+
+    first = key()
+    (package / "other.py").write_text("# nobody imports it\n")
+    assert key() == first
+    (package / "inner" / "deep.py").write_text("STEP = 2\n")
+    assert key() != first
+    code.packaged.cache_clear()
+
+
+def test_a_lost_network_inside_a_fit_is_tried_again():
+    """TRN-14: our own trainers say retry for what may pass, and failed for what does not."""
+
+    def lost():
+        raise TrainingRetryable("the network is gone")
+
+    def wrong():
+        raise DataError("bad rows")
+
+    assert (plainly(lost).status, plainly(lost).reason) == ("retry", "the network is gone")
+    assert plainly(wrong).status == "failed"
+
+
+def test_money_stops_a_training_and_more_of_it_goes_on(go, script, tmp_path):
+    """TRN-13, TRN-15: price times time over all attempts; it gets a SIGTERM, and its checkpoint stays."""
+    end = tmp_path / "end"
+    slow = script(
+        f"import os, time\nwhile not os.path.exists({str(end)!r}):\n    time.sleep(0.02)\n" + GOOD + DONE
+    )
+    price, budget = Spend(3600, "EUR"), {"money": Spend(2.0, "EUR")}
+    for wrong in ({}, {"price": Spend(1, "USD")}):
+        with pytest.raises(DefinitionError, match="expected a price in EUR"):
+            go(slow, **budget, **wrong)
+    got = go(slow, price=price, retries=3, **budget)
+    assert [one.kind for one in got.attempts] == ["money"]
+    assert got.result.status == "failed"
+    assert "expected an end within 2 EUR" in got.result.reason
+    assert "raise Loop(budget=Budget(money=...))" in got.result.reason
+    assert got.attempts[0].seconds >= 2.0
+    assert list((tmp_path / "work").glob("*/checkpoints"))
+    end.touch()
+    assert [one.kind for one in go(slow, price=price, **budget).attempts] == ["money"], "what was spent counts"
+    more = go(slow, price=price, money=Spend(600.0, "EUR"))
+    assert more.result.status == "completed"
+    assert not list((tmp_path / "work").glob("*/checkpoints"))
+    assert not list((tmp_path / "work").glob("*/spent"))
 
 
 @pytest.mark.parametrize("wrong", [{"retries": -1}, {"backoff": 0.5}, {"retry_delay": -1.0}, {"seconds": 0}])

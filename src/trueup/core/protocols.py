@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from trueup.core.errors import DataError
+from trueup.core import values
+from trueup.core.errors import ArgumentError, DataError, DefinitionError
 from trueup.core.json import Json
+from trueup.core.money import Spend
 from trueup.core.references import Ref
 from trueup.core.values import value
 
@@ -148,7 +151,11 @@ class Trigger(Protocol):
 
 @value("budget")
 class Budget:
-    """Limits of one training: seconds of wall time, and megabytes of memory.
+    """Limits of one training: seconds of wall time, megabytes of memory, and money.
+
+    `money` (None: no limit) is what all attempts of a training may cost at the loop's price; one
+    that reaches it is stopped with its checkpoint, and goes on from there under a higher budget.
+    Where the last training of the same trainer cost more than that, no other begins.
 
     A training that dies of something that may pass (a signal, its memory, a lost network) is tried
     `retries` more times, the first one after `retry_delay` seconds, then after twice as many.
@@ -158,6 +165,26 @@ class Budget:
     megabytes: int = 4096
     retries: int = 1
     retry_delay: float = 300.0
+    money: Spend | None = None
+
+    def __post_init__(self) -> None:
+        if self.money is not None and (not isinstance(self.money, Spend) or self.money.per != "life"):
+            raise ArgumentError(
+                f"expected money as an amount for one training, got {self.money!r}",
+                cure='write Budget(money=Spend(5, "EUR")); a sum per month stands in Loop(unless=[Spend(200, "EUR", per="month")])',
+            )
+
+    def paid(self, price: Spend | None) -> float:
+        """The seconds that the money lasts at a price per hour; infinite without a limit. Raises
+        DefinitionError where no price, or one in another currency, says so."""
+        if self.money is None:
+            return inf
+        if price is None or price.currency != self.money.currency:
+            raise DefinitionError(
+                f"expected a price in {self.money.currency} beside Budget(money=...), got {price!r}",
+                cure=f'write Loop(price=Spend(2.5, "{self.money.currency}")): what an hour of training costs',
+            )
+        return 3600.0 * self.money.amount / price.amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +227,7 @@ class TrainJob:
         data["init"] = self.init.to_json() if self.init else None
         data["base"] = self.base.to_json() if self.base else None
         data["trainer"] = dict(self.trainer)
+        data["budget"]["money"] = values.to_json(self.budget.money)
         return data
 
     @classmethod
@@ -209,7 +237,7 @@ class TrainJob:
                 loop=data["loop"], trainer=data["trainer"], data=Ref.from_json(data["data"]),
                 output=data["output"], seed=data["seed"],
                 init=Ref.from_json(data["init"]) if data.get("init") else None,
-                budget=Budget(**data["budget"]),
+                budget=Budget(**{**data["budget"], "money": values.from_json(data["budget"].get("money"))}),
                 base=Ref.from_json(data["base"]) if data.get("base") else None,
             )
         except (KeyError, TypeError) as error:

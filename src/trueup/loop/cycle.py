@@ -11,8 +11,9 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict, Refused, StoreFull, full, of_disk
 from trueup.core.protocols import TrainJob
 from trueup.core.references import Ref
-from trueup.core.values import source_digest, to_json
+from trueup.core.values import to_json
 from trueup.loop.context import Context
+from trueup.loop.costs import pay
 from trueup.loop.lineage import anew, said
 from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
@@ -104,7 +105,7 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
         base=Ref.from_json(start["base"]) if start.get("base") else None,
     )
     trained = perform(context, cycle["id"], TRAIN, {"job": job.to_json()})
-    _pay(context, cycle["id"], trained)
+    pay(context, cycle["id"], trained)
     if trained["model"] is None:
         raise Stopped(
             "train", trained["reason"], {"attempts": trained["attempts"], "snapshot": built["snapshot"]}
@@ -126,10 +127,12 @@ def judge(context: Context, data: dict[str, Any]) -> dict[str, Any]:
 
 def enlist(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     """The stage that registers the candidate; one that failed a gate is kept, and goes no further."""
+    from trueup.train.code import of
+
     loop, cycle, built, trained, judged = (context.loop, *(data[name] for name in ("run", "snapshot", "train", "gates")))
     made = perform(context, cycle["id"], REGISTER, {
         "model": trained["model"], "snapshot": built["snapshot"], "parent": judged["champion"],
-        "trainer": to_json(loop.trainer, context.base), "code": source_digest(type(loop.trainer)),
+        "trainer": to_json(loop.trainer, context.base), "code": of(type(loop.trainer)),
         "metrics": trained["metrics"], "facts": {**trained["facts"], "seconds": trained["seconds"], "start": said(built.get("start"))},
     })
     found = {**made, "snapshot": built["snapshot"], "funnel": built["funnel"], "gates": judged["gates"],
@@ -143,16 +146,6 @@ def enlist(context: Context, data: dict[str, Any]) -> dict[str, Any]:
 def _golden(context: Context) -> list[str]:
     """The digests of the loop's golden sets that are files."""
     return [one.load().digest for one in context.loop.golden() if hasattr(one, "path")]
-
-
-def _pay(context: Context, cycle: str, trained: dict[str, Any]) -> None:
-    """Record what the training cost: seconds, and money where the loop has a price."""
-    price = context.loop.price
-    context.ledger.put(context.loop.name, "cost", f"{cycle}/train", {
-        "what": "train", "seconds": trained["seconds"], "spent": to_us(context.ledger.clock.now()),
-        "amount": price.amount * trained["seconds"] / 3600.0 if price else 0.0,
-        "currency": price.currency if price else "",
-    })
 
 
 def _close(

@@ -49,8 +49,8 @@ class Loop:
     among them share `false_alarms_per_year`. `recipe` makes the dataset and `trainer` fits it; a
     candidate must pass all `gates`, then the stages of `release` under the levels of `risk`.
     `publish` names the registries in which all of it is shown, such as `Mlflow()`.
-    `price` is what an hour of training costs, `budget` the time and the memory that a training may
-    take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
+    `price` is what an hour of training costs, `budget` the time, the memory and the money that a
+    training may take. `when_busy`: a newer candidate replaces one that waits, or no training begins while a
     release runs. `mode`: observe reads and reports what it would do, and writes nothing but its
     reports; propose asks people, as `proposal` says, before each release; act asks only where a stage
     does. `alerts` are the channels that tell people what needs them. `population` says which units
@@ -95,6 +95,7 @@ class Loop:
                 f"expected false_alarms_per_year above 0, got {self.false_alarms_per_year!r}"
             )
         self._check_parts()
+        self.budget.paid(self.price)
 
     def _check_parts(self) -> None:
         """Every part is what its place asks for."""

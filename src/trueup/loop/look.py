@@ -12,6 +12,7 @@ from trueup.core.decisions import Decision
 from trueup.core.json import digest
 from trueup.core.protocols import Finding, Trigger
 from trueup.loop.context import Context, pinned, plain
+from trueup.loop.costs import too_dear
 from trueup.loop.cycle import CYCLE
 from trueup.loop.facts import LedgerFacts
 from trueup.release import LoopState, decide, method, read
@@ -66,6 +67,8 @@ def findings(loop: Loop, ledger: Ledger, state: LoopState, *, cut: int, now: int
     unless = [(plain(part), part.look(facts)) for part in loop.unless]
     if loop.when_busy == "wait" and state.release is not None:
         unless.append(("busy", Finding(True, f"{state.release.candidate} is being released")))
+    if (dear := too_dear(loop, ledger, now)) is not None:
+        unless.append(("budget", dear))
     return Look(tuple(when), tuple(unless))
 
 

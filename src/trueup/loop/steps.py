@@ -55,7 +55,7 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     done = run(
         job, context.ledger.artifacts, workdir=context.ledger.home / "work", base=context.base,
         progress=lambda step, total, _: context.show("train", step, total),
-        retries=job.budget.retries, retry_delay=job.budget.retry_delay,
+        price=context.loop.price, retries=job.budget.retries, retry_delay=job.budget.retry_delay,
         sleep=lambda seconds: context.wait("train", seconds), stop=context.stopping,
     )
     return {

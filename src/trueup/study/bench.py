@@ -156,7 +156,7 @@ class Bench:
     def _apart(self, job: TrainJob) -> tuple[Ref | None, float, str]:
         from trueup.train import run
 
-        done = run(job, self.past.artifacts, workdir=self.past.home / "work", retries=0, base=self.base)
+        done = run(job, self.past.artifacts, workdir=self.past.home / "work", retries=0, base=self.base, price=self.loop.price)
         return done.model, sum(attempt.seconds for attempt in done.attempts), done.result.reason
 
     def _here(self, job: TrainJob) -> tuple[Ref | None, float, str]:

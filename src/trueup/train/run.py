@@ -27,18 +27,20 @@ from trueup.core.errors import (
     TrueupError,
 )
 from trueup.core.json import digest, dumps, loads
+from trueup.core.money import Spend
 from trueup.core.protocols import TrainJob, TrainResult
 from trueup.core.references import Ref
 from trueup.models import read_manifest
+from trueup.train import code
 from trueup.train.fitting import words
-from trueup.train.watch import GRACE, OUTCOME, Ended, Progress, Stop, watch
+from trueup.train.watch import GRACE, OUTCOME, Ended, Meter, Progress, Stop, watch
 
 DONE = "done.json"
 TRIED = "tried.json"
-CHECKPOINTS, STARVED = "checkpoints", "starved"
+CHECKPOINTS, STARVED, SPENT = "checkpoints", "starved", "spent"
 _MEMORY_TRIES = 2
 
-Kind = Literal["completed", "retry", "memory", "time", "signal", "nonsense", "failed", "stop"]
+Kind = Literal["completed", "retry", "memory", "time", "money", "signal", "nonsense", "failed", "stop"]
 _AGAIN: tuple[Kind, ...] = ("retry", "memory", "signal")
 
 
@@ -54,7 +56,7 @@ class Artifacts(Protocol):
 class Attempt:
     """One try: how it ended and why, its seconds of wall time, its peak of resident megabytes.
 
-    `kind` is completed; retry (it asked for it), memory, signal (these are tried again); time,
+    `kind` is completed; retry (it asked for it), memory, signal (these are tried again); time, money,
     nonsense, failed (these are not). `waited` is the pause before it in seconds. `stderr` is the
     end of what it wrote.
     """
@@ -90,19 +92,20 @@ class Trained:
 
 
 def job_key(job: TrainJob) -> str:
-    """The job's identity: its trainer, rows, seed and start, wherever they lie and at any budget."""
+    """The job's identity: its trainer and the code of it, rows, seed and start, wherever they lie and
+    at any budget."""
     data = job.to_json()
     del data["budget"], data["data"]["uri"]
     for name in ("init", "base"):
         if data[name]:
             del data[name]["uri"]
     trainer = values.kinds().get(str(job.trainer.get("kind")))
-    data["code"] = values.source_digest(trainer) if trainer else None
+    data["code"] = code.of(trainer) if trainer else None
     return digest(data)
 
 
 def run(
-    job: TrainJob, artifacts: Artifacts, *, workdir: Path, retries: int = 1,
+    job: TrainJob, artifacts: Artifacts, *, workdir: Path, price: Spend | None = None, retries: int = 1,
     retry_delay: float = 300.0, backoff: float = 2.0, sleep: Callable[[float], None] = time.sleep,
     progress: Progress = lambda *_: None, nice: int = 10, base: Path | None = None,
     stop: Stop = lambda: False,
@@ -119,6 +122,10 @@ def run(
     Once `stop` says so the training gets a SIGTERM, and ten seconds where its trainer keeps
     checkpoints, and Held is raised; the same call again goes on. An attempt that was stopped counts for nothing.
 
+    Where `job.budget` has a limit in money, all attempts together may take as long as it lasts at
+    `price` per hour, killed runs of the same job included; then the training is stopped like that,
+    which ends the job ("failed") and leaves its checkpoint to a run with more money.
+
     What a trainer leaves in its folder of checkpoints outlives its attempts and this process; the
     next run of the same job goes on from there. It is thrown away when the job is done, or failed
     for a reason that another try does not cure.
@@ -128,9 +135,10 @@ def run(
 
     A training that fails is a result (`status` "failed", with a plain reason), not an exception;
     see `Trained.require`. Raises Busy where another process trains the same job, ArgumentError
-    for bad limits, and whatever `artifacts` raises.
+    for bad limits, DefinitionError for money without a price, and whatever `artifacts` raises.
     """
     _check(job, retries, retry_delay, backoff)
+    lasts = job.budget.paid(price)
     key = job_key(job)
     home = Path(workdir).absolute() / key[:16]
     home.mkdir(parents=True, exist_ok=True)
@@ -147,7 +155,7 @@ def run(
             folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=home))
             try:
                 order = _order(job, artifacts, nice, base) | _kept(home)
-                attempt, result = _attempt(order, job, folder, progress, stop)
+                attempt, result = _attempt(order, job, folder, progress, stop, Meter(home / SPENT, lasts))
                 if attempt.kind == "stop":
                     raise Held(attempt.reason)
                 attempts.append(replace(attempt, waited=waited))
@@ -195,14 +203,14 @@ def _check(job: TrainJob, retries: int, delay: float, backoff: float) -> None:
 
 
 def _attempt(
-    order: dict[str, Any], job: TrainJob, folder: Path, progress: Progress, stop: Stop
+    order: dict[str, Any], job: TrainJob, folder: Path, progress: Progress, stop: Stop, meter: Meter
 ) -> tuple[Attempt, TrainResult | None]:
     def end(kind: Kind, reason: str, ended: Ended) -> Attempt:
         return Attempt(kind, reason, round(ended.seconds, 3), ended.megabytes, 0.0, ended.stderr)
 
     ended = watch(
         order, folder, threads=int(job.trainer.get("threads") or 1),
-        budget=job.budget, progress=progress, stop=stop, grace=_grace(job, order["base"]),
+        budget=job.budget, progress=progress, stop=stop, grace=_grace(job, order["base"]), meter=meter,
     )
     if ended.why == "time":
         reason = f"expected an end within {job.budget.seconds:g} s, got none; cure: raise Loop(budget=Budget(seconds=...))"
@@ -216,6 +224,13 @@ def _attempt(
     said = _outcome(folder)
     if ended.why == "stop" and (said is None or said["status"] != "completed"):
         return end("stop", "the training was asked to stop", ended), None
+    if ended.why == "money" and (said is None or said["status"] != "completed"):
+        money: Any = job.budget.money
+        reason = (
+            f"expected an end within {money.amount:g} {money.currency}, got none in {meter.before + ended.seconds:.1f} s; "
+            "cure: raise Loop(budget=Budget(money=...)): it goes on from its checkpoint"
+        )
+        return end("money", reason, ended), None
     if ended.code < 0 and said is None:
         name = signal.Signals(-ended.code).name
         return end("signal", f"the training was killed by {name}", ended), None
@@ -269,7 +284,8 @@ def _kept(home: Path) -> dict[str, Any]:
 
 def _clean(home: Path) -> None:
     shutil.rmtree(home / CHECKPOINTS, ignore_errors=True)
-    (home / STARVED).unlink(missing_ok=True)
+    for name in (STARVED, SPENT):
+        (home / name).unlink(missing_ok=True)
 
 
 def _outcome(folder: Path) -> dict[str, Any] | None:

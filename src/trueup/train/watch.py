@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,22 +38,44 @@ _LINE = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended: of itself (with its exit code), over its time or its memory, or asked to."""
+    """How a process ended: of itself (with its exit code), over its time, memory or money, or asked to."""
 
-    why: Literal["exit", "time", "memory", "stop"]
+    why: Literal["exit", "time", "memory", "money", "stop"]
     code: int
     seconds: float
     megabytes: int
     stderr: str
 
 
+class Meter:
+    """The seconds that a job has been paid for, on the disk, so that killed runs count as well; and
+    how many its money lasts (without a limit nothing is written)."""
+
+    def __init__(self, path: Path, lasts: float) -> None:
+        self.lasts, self._path, self._told = lasts, path, 0.0
+        try:
+            self.before = float(path.read_text())
+        except (OSError, ValueError):
+            self.before = 0.0
+
+    def spent(self, seconds: float, *, now: bool = False) -> bool:
+        """Whether the money is gone after so many seconds of this attempt; noted once a second."""
+        total = self.before + seconds
+        if isfinite(self.lasts) and (now or seconds - self._told >= 1.0):
+            self._told = seconds
+            temporary = self._path.with_name(f".{self._path.name}")
+            temporary.write_text(repr(total))
+            os.replace(temporary, self._path)
+        return total > self.lasts
+
+
 def watch(
     order: dict[str, Any], folder: Path, *, threads: int, budget: Budget, progress: Progress,
-    stop: Stop = lambda: False, grace: float = GRACE,
+    stop: Stop = lambda: False, grace: float = GRACE, meter: Meter | None = None,
 ) -> Ended:
     """Run the worker on an order to its end, and leave no process of it behind.
 
-    Once `stop` says so it gets a SIGTERM, and `grace` seconds to put by what it has done.
+    Once `stop` says so, or its money is gone, it gets a SIGTERM, and `grace` seconds to put by what it has done.
     """
     life_read, life_write = os.pipe()
     told_read, told_write = os.pipe()
@@ -68,7 +91,7 @@ def watch(
         )
         os.close(told_write)
         told_write = -1
-        return _until_end(process, told_read, budget, progress, stop, grace)
+        return _until_end(process, told_read, budget, progress, stop, grace, meter)
     finally:
         if process is not None:
             _kill(process)
@@ -81,11 +104,11 @@ def watch(
 
 def _until_end(
     process: subprocess.Popen[bytes], told: int, budget: Budget, progress: Progress, stop: Stop,
-    grace: float,
+    grace: float, meter: Meter | None,
 ) -> Ended:
     started = time.monotonic()
     asked: float | None = None
-    why: Literal["exit", "time", "memory", "stop"] = "exit"
+    why: Literal["exit", "time", "memory", "money", "stop"] = "exit"
     peak, looked = 0, 0.0
     words, tail = _Lines(progress), _Tail()
     assert process.stdout is not None
@@ -107,13 +130,16 @@ def _until_end(
             if now - started > budget.seconds:
                 why = "time"
                 break
-            if asked is None and stop():
-                asked, why = now, "stop"
+            gone = meter is not None and meter.spent(now - started)
+            if asked is None and (gone or stop()):
+                asked, why = now, "money" if gone else "stop"
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
             if asked is not None and now - asked > grace:
                 break
         seconds = time.monotonic() - started
+        if meter is not None:
+            meter.spent(seconds, now=True)
         _kill(process)
         _listen(selector, 0.0, drain=True)
     return Ended(why, process.returncode, seconds, peak, tail.text())
