@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +29,6 @@ from trueup.triggers import Rows
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-Make = Callable[..., Loop]
 SGD = Sklearn("sgd", start="champion")
 
 
@@ -38,16 +38,34 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield made
 
 
-@pytest.fixture
-def make(make_loop: Make) -> Make:
-    def made(**changes: Any) -> Loop:
-        parts: dict[str, Any] = {
-            "champion": None, "when": [Rows(50)], "unless": [], "gates": [], "trainer": SGD,
-            "recipe": Recipe(window=90 * DAY, min_rows=50), "release": [Approval(by="owners"), Full()],
-        }
-        return make_loop(**{**parts, **changes})
+def toys(**changes: Any) -> Loop:
+    """A loop that trains on 50 rows, and goes on from its champion."""
+    return Loop("toys", task=Task("sentence", "kind", "user"), outcomes=[Outcome.of_input("kind", within=DAY)], **{
+        "trainer": SGD, "when": [Rows(50)], "recipe": Recipe(window=90 * DAY, min_rows=50),
+        "release": [Approval(by="owners"), Full()], **changes,
+    })
 
-    return made
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose first champion learned 300 rows: trained once for the tests that begin with it."""
+    home = tmp_path_factory.mktemp("begun") / "home"
+    with Ledger.open(home, clock=ManualClock(START)) as ledger:
+        arrive(ledger, toy_rows(300), "a")
+        promoted(toys(), ledger)
+    return home
+
+
+@pytest.fixture
+def taught(begun: Path, tmp_path: Path) -> Iterator[Ledger]:
+    """A copy of that home, a day later."""
+    shutil.copytree(begun, tmp_path / "copy")
+    with Ledger.open(tmp_path / "copy", clock=ManualClock(START + DAY)) as made:
+        yield made
+
+
+def first_of(ledger: Ledger) -> Candidate:
+    return candidate(ledger, "toys", str(read(ledger, "toys")[1].champion))
 
 
 def arrive(ledger: Ledger, rows: list[tuple[str, str]], name: str, kind: str = "kind") -> None:
@@ -80,16 +98,23 @@ def promoted(loop: Loop, ledger: Ledger) -> Candidate:
     return found
 
 
-@pytest.mark.parametrize("trainer", [SGD, Xgboost(20, least=1, start="champion")], ids=["sgd", "xgboost"])
-def test_it_goes_on_from_the_champion_on_rows_that_it_could_not_see(trainer: Any, make: Make, ledger: Ledger) -> None:
-    """TRN-04, VER-08: and what it has seen is what replay draws from."""
-    loop = make(trainer=trainer, recipe=Recipe(window=90 * DAY, min_rows=50, replay=Replay(0.25)))
-    arrive(ledger, toy_rows(300), "a")
-    first = promoted(loop, ledger)
+def test_it_goes_on_from_the_champion_on_rows_that_it_could_not_see(taught: Ledger) -> None:
+    """TRN-04, VER-08: and what it has seen is what replay draws from. A candidate that never served is
+    not gone on from: its rows are new to the next one as well."""
+    first = first_of(taught)
     assert first.facts["start"]["mode"] == "stateless"
     assert "no champion" in first.facts["start"]["reason"]
-    arrive(ledger, toy_rows(120, seed=1), "b")
-    second, decision = trained(loop, ledger)
+    arrive(taught, toy_rows(120, seed=1), "b")
+    loop = toys(recipe=Recipe(window=90 * DAY, min_rows=50, replay=Replay(0.25)))
+    second, decision = trained(loop, taught)
+    goes_on(first, second, decision, taught)
+    arrive(taught, toy_rows(60, seed=2), "c")
+    third, _ = trained(toys(), taught)
+    assert third.facts["start"]["parent"] == first.id
+    assert load(taught, str(third.snapshot)).manifest["rows"]["total"] == 180
+
+
+def goes_on(first: Candidate, second: Candidate, decision: Decision, ledger: Ledger) -> None:
     start = second.facts["start"]
     assert (start["mode"], start["parent"], start["init"]) == ("stateful", first.id, first.model.to_json())
     assert "trained stateful: goes on from the champion" in decision.reason
@@ -100,70 +125,61 @@ def test_it_goes_on_from_the_champion_on_rows_that_it_could_not_see(trainer: Any
     assert {name.partition("-")[0] for name in found.rows()["row_id"].to_pylist()} == {"a", "b"}
 
 
-def test_a_refused_candidate_is_not_gone_on_from(make: Make, ledger: Ledger) -> None:
-    """TRN-04: the rows of a candidate that never served are new to the next one as well."""
-    loop = make()
+def test_trees_go_on_from_the_champion(ledger: Ledger) -> None:
+    """TRN-04: XGBoost adds trees to its own."""
+    loop = toys(
+        trainer=Xgboost(20, least=1, start="champion"), recipe=Recipe(window=90 * DAY, min_rows=50, replay=Replay(0.25)),
+    )
     arrive(ledger, toy_rows(300), "a")
     first = promoted(loop, ledger)
-    arrive(ledger, toy_rows(60, seed=1), "b")
-    second, _ = trained(loop, ledger)
-    arrive(ledger, toy_rows(60, seed=2), "c")
-    third, _ = trained(loop, ledger)
-    assert second.facts["start"]["parent"] == third.facts["start"]["parent"] == first.id
-    assert load(ledger, str(third.snapshot)).manifest["rows"]["total"] == 120
+    arrive(ledger, toy_rows(120, seed=1), "b")
+    goes_on(first, *trained(loop, ledger), ledger)
 
 
-def test_it_starts_anew_when_the_time_has_come(make: Make, ledger: Ledger) -> None:
+def test_it_starts_anew_when_the_time_has_come(taught: Ledger) -> None:
     """TRN-05: stateful trainings, and now and then one from scratch on the whole window."""
-    loop = make(trainer=replace(SGD, rebase_every=3 * DAY))
+    loop = toys(trainer=replace(SGD, rebase_every=2 * DAY))
     modes = []
-    for at, name in enumerate("abcdefg"):
-        arrive(ledger, toy_rows(60, seed=at), name)
-        found = promoted(loop, ledger)
-        modes.append((found.facts["start"]["mode"], load(ledger, str(found.snapshot)).manifest["rows"]["total"]))
-    assert modes == [
-        ("stateless", 60), ("stateful", 60), ("stateful", 60), ("stateless", 240), ("stateful", 60), ("stateful", 60),
-        ("stateless", 420),
-    ]  # fmt: skip
-    assert "due every 3 days" in found.facts["start"]["reason"]
+    for at, name in enumerate("bcd"):
+        arrive(taught, toy_rows(60, seed=at + 1), name)
+        found = promoted(loop, taught)
+        modes.append((found.facts["start"]["mode"], load(taught, str(found.snapshot)).manifest["rows"]["total"]))
+        if name == "c":
+            assert "due every 2 days" in found.facts["start"]["reason"]
+    assert modes == [("stateful", 60), ("stateless", 420), ("stateful", 60)]
 
 
 @pytest.mark.parametrize(("trainer", "words"), [
     (replace(SGD, features=Features(bits=14)), "other features"),
     (Xgboost(20, least=1, start="champion"), "another sort of model"),
 ], ids=["features", "architecture"])  # fmt: skip
-def test_a_new_model_iteration_starts_anew_and_says_so(trainer: Any, words: str, make: Make, ledger: Ledger) -> None:
+def test_a_new_model_iteration_starts_anew_and_says_so(trainer: Any, words: str, taught: Ledger) -> None:
     """TRN-06: other features or another architecture; on the whole window."""
-    arrive(ledger, toy_rows(300), "a")
-    promoted(make(), ledger)
+    ledger = taught
     arrive(ledger, toy_rows(60, seed=1), "b")
-    found, decision = trained(make(trainer=trainer), ledger)
+    found, decision = trained(toys(trainer=trainer), ledger)
     assert found.facts["start"]["mode"] == "stateless"
     assert words in found.facts["start"]["reason"]
     assert f"trained stateless: {words}" in decision.reason
     assert load(ledger, str(found.snapshot)).manifest["rows"]["total"] == 360
 
 
-def test_a_new_label_starts_anew_and_says_so(make: Make, ledger: Ledger) -> None:
+def test_a_new_label_starts_anew_and_says_so(taught: Ledger) -> None:
     """TRN-06: a label that the champion does not know."""
-    arrive(ledger, toy_rows(300), "a")
-    promoted(make(), ledger)
+    ledger = taught
     arrive(ledger, [*toy_rows(60, seed=1), ("the sky and a cloud", "cloud")], "b")
-    found, decision = trained(make(), ledger)
+    found, decision = trained(toys(), ledger)
     assert found.facts["start"]["mode"] == "stateless"
     assert 'labels that the champion does not know: "cloud"' in decision.reason
     assert load(ledger, str(found.snapshot)).manifest["rows"]["total"] == 361
 
 
-def test_a_corrected_label_is_new(make: Make, ledger: Ledger) -> None:
-    loop = make()
-    arrive(ledger, toy_rows(300), "a")
-    promoted(loop, ledger)
-    arrive(ledger, toy_rows(60, seed=1), "b")
-    now = to_us(ledger.clock.now()) - 1_000_000
-    ledger.append([outcome("toys", "a-0", "kind", "stone" if toy_rows(1)[0][1] != "stone" else "plant", ts=now, received=now)])
-    found, _ = trained(loop, ledger)
-    assert load(ledger, str(found.snapshot)).manifest["rows"]["total"] == 61
+def test_a_corrected_label_is_new(taught: Ledger) -> None:
+    arrive(taught, toy_rows(60, seed=1), "b")
+    now, was = to_us(taught.clock.now()) - 1_000_000, toy_rows(1)[0][1]
+    taught.append([outcome("toys", "a-0", "kind", "stone" if was != "stone" else "plant", ts=now, received=now)])
+    found, _ = trained(toys(), taught)
+    assert load(taught, str(found.snapshot)).manifest["rows"]["total"] == 61
 
 
 def test_adapters_go_on_and_a_new_base_starts_anew(ledger: Ledger, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,26 +20,35 @@ from trueup.core import values
 from trueup.core.json import dumps
 from trueup.core.protocols import Budget, TrainJob
 from trueup.models import LocalModel, Prompt
-from trueup.store.artifacts import Artifacts
+from trueup.store.artifacts import Artifacts, digest_of
 from trueup.testing import tiny_causal_lm
-from trueup.train import Lora
+from trueup.train import Lora, run
 
-# A process of its own: it runs the job, says each step on a line, and at last the model and its facts.
+# A process of its own: it runs the job, and says each step on a line.
 CODE = """
 import json, sys
 from pathlib import Path
-from trueup.core.json import dumps
 from trueup.core.protocols import TrainJob
 from trueup.store.artifacts import Artifacts
 from trueup.train import run
 
 home = Path(sys.argv[1])
 job = TrainJob.from_json(json.loads((home / "job.json").read_text()))
-done = run(job, Artifacts(home), workdir=home / sys.argv[2], retry_delay=0.0,
-           progress=lambda step, total, _: print(step, flush=True))
-print(dumps({"model": done.model and done.model.sha256, "facts": done.result.facts, "reason": done.result.reason,
-             "kinds": [one.kind for one in done.attempts]}), flush=True)
+run(job, Artifacts(home), workdir=home / "work", retry_delay=0.0, progress=lambda step, total, _: print(step, flush=True))
 """
+
+
+class Undisturbed:
+    """A RunContext in this process."""
+
+    def __init__(self, workdir: Path) -> None:
+        workdir.mkdir()
+        self.workdir = workdir
+
+    def report(self, step: int, total: int, **metrics: float) -> None: ...
+
+    def should_stop(self) -> bool:
+        return False
 
 
 @pytest.fixture
@@ -62,44 +72,44 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def begin(home: Path, work: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", CODE, str(home), work], stdout=subprocess.PIPE, text=True)
-
-
-def end(process: subprocess.Popen[str]) -> dict:
-    said, _ = process.communicate()
-    return json.loads(said.splitlines()[-1])
-
-
-def worker_of(process: subprocess.Popen[str]) -> int:
-    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+def worker_of(pid: int) -> int:
+    """The training that a process has started."""
+    found = [int(one) for task in os.listdir(f"/proc/{pid}/task") for one in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+    return next(one for one in found if b"trueup.train.worker" in Path(f"/proc/{one}/cmdline").read_bytes())
 
 
 @pytest.mark.chaos
-def test_killed_it_goes_on_in_a_new_process_to_the_same_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """SIGKILL of everything, and SIGTERM of the training alone (a spot machine that is taken away)."""
-    whole = end(begin(home, "whole"))
-    assert whole["kinds"] == ["completed"], whole
-    killed = begin(home, "killed")
+def test_killed_it_goes_on_in_a_new_process_to_the_same_bytes(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGKILL of everything, then SIGTERM of the training alone (a spot machine that is taken away), then
+    to the end: bitwise the model of a training in this process that nothing disturbed."""
+    job, store = TrainJob.from_json(json.loads((home / "job.json").read_text())), Artifacts(home)
+    local = replace(job, data=replace(job.data, uri=str(store.path(job.data))), base=replace(job.base, uri=str(store.path(job.base))))
+    trainer = values.from_json(dict(job.trainer))
+    whole = digest_of(trainer.fit(local, Undisturbed(tmp_path / "whole")).model)
+
+    killed = subprocess.Popen([sys.executable, "-c", CODE, str(home)], stdout=subprocess.PIPE, text=True)
     assert killed.stdout is not None
     assert int(killed.stdout.readline()) >= 1
-    worker = worker_of(killed)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker_of(killed.pid), signal.SIGKILL)
     killed.kill()
     killed.wait()
     killed.stdout.close()
-    again = end(begin(home, "killed"))
-    assert again["facts"]["resumed"] >= 1
-    term = begin(home, "term")
-    assert term.stdout is not None
-    assert int(term.stdout.readline()) >= 1
-    os.kill(worker_of(term), signal.SIGTERM)
-    asked = end(term)
-    assert asked["kinds"] == ["retry", "completed"], asked
-    assert asked["facts"]["resumed"] >= 1
+
+    steps: list[int] = []
+
+    def taken_away(step: int, total: int, metrics: object) -> None:
+        if not steps:
+            os.kill(worker_of(os.getpid()), signal.SIGTERM)
+        steps.append(step)
+
+    done = run(job, store, workdir=home / "work", retry_delay=0.0, progress=taken_away)
+    assert [one.kind for one in done.attempts] == ["retry", "completed"], done
+    assert done.model is not None
+    assert done.result.facts["resumed"] >= steps[0] >= 2
     with capsys.disabled():
-        print(f"\nundisturbed      {whole['model']}")
-        print(f"SIGKILL, resumed {again['model']} (from step {again['facts']['resumed']} of {again['facts']['steps']})")
-        print(f"SIGTERM, resumed {asked['model']} (from step {asked['facts']['resumed']})")
-    assert whole["model"] == again["model"] == asked["model"]
+        print(f"\nundisturbed          {whole}")
+        print(f"SIGKILL and SIGTERM  {done.model.sha256} (gone on from step {done.result.facts['resumed']} of {done.result.facts['steps']})")
+    assert done.model.sha256 == whole
     assert not list(home.glob("*/*/checkpoints"))

@@ -124,7 +124,8 @@ def stored(context: Context, model: Any) -> Ref:
 
 def base_of(context: Context, champion: str | None) -> Ref | None:
     """The frozen model that an adapter is trained on: the trainer's own, or else the champion, or
-    what the champion itself was trained from; None for trainers that need none."""
+    what the champion itself was trained from; None for trainers that need none. A whole model that
+    was trained elsewhere, and came without its own base, is one itself."""
     from trueup.models import read_manifest
     from trueup.models.adapter import tree_of
 
@@ -136,5 +137,9 @@ def base_of(context: Context, champion: str | None) -> Ref | None:
         return stored(context, own)
     if champion is None:
         return None
-    model = candidate(context.ledger, context.loop.name, champion).model
-    return tree_of(read_manifest(context.ledger.artifacts.path(model))) or model
+    model, artifacts = candidate(context.ledger, context.loop.name, champion).model, context.ledger.artifacts
+    manifest = read_manifest(artifacts.path(model))
+    tree = tree_of(manifest)
+    if tree is None or (manifest.format == "causal" and not (context.ledger.home / tree.uri).is_dir()):
+        return model
+    return tree
