@@ -42,7 +42,7 @@ def rows(*pairs: tuple[str, Any]) -> pa.Table:
             "unit": ["u"] * len(pairs), "input": [dumps(text) for text, _ in pairs],
             "target": [None if target is None else dumps(target) for _, target in pairs],
             "weight": [1.0] * len(pairs), "arm": [None] * len(pairs), "candidate": [None] * len(pairs),
-            "cohort": ["2026-W01"] * len(pairs), "part": ["new"] * len(pairs),
+            "cohort": ["2026-W01"] * len(pairs), "part": ["new"] * len(pairs), "propensity": [None] * len(pairs),
         },
         schema=ROWS,
     )

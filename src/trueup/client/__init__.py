@@ -4,5 +4,6 @@
 from trueup.client._home import find_home
 from trueup.client.choice import Choice, Mixed
 from trueup.client.client import Client, connect
+from trueup.client.exploring import Explored, explore
 
-__all__ = ["Choice", "Client", "Mixed", "connect", "find_home"]
+__all__ = ["Choice", "Client", "Explored", "Mixed", "connect", "explore", "find_home"]

@@ -71,6 +71,18 @@ def seconds_of(seconds: Any) -> float | None:
     return float(seconds)
 
 
+def shown_with(propensity: Any) -> str | None:
+    """What an interaction says of its answer's propensity; raises ArgumentError outside (0, 1]."""
+    if propensity is None:
+        return None
+    if isinstance(propensity, bool) or not isinstance(propensity, int | float) or not 0.0 < propensity <= 1.0:
+        raise ArgumentError(
+            f"expected a propensity above 0 and at most 1, got {propensity!r:.80}",
+            cure="pass the probability with which this answer was drawn, as explore() gives it",
+        )
+    return f'{{"propensity":{float(propensity)!r}}}'
+
+
 def error_of(error: Any) -> str | None:
     """The error as text that the ledger can hold, whatever bytes it was made of."""
     if error is None:

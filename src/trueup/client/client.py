@@ -12,7 +12,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from trueup.client._checks import error_of, moment_of, name_of, seconds_of, text_of
+from trueup.client._checks import error_of, moment_of, name_of, seconds_of, shown_with, text_of
 from trueup.client._faults import Faults, Notice
 from trueup.client._home import find_home
 from trueup.client._models import Models
@@ -111,11 +111,15 @@ class Client:
     def log(
         self, choice: Choice, input: Any, output: Any = None, *, error: str | None = None,  # noqa: A002
         seconds: float | None = None, keep: bool = True, ts: datetime | int | None = None,
+        propensity: float | None = None,
     ) -> None:
         """Write down a request and its answer, or its error.
 
         `input` and `output` are JSON values; `seconds` is what the answer took; `keep=False` means:
-        never train on this. A choice is one interaction: logging it twice changes nothing.
+        never train on this. `propensity` is the probability, above 0 and at most 1, with which this
+        answer was shown to this request, where the application explores (`explore` gives it); rows
+        can be weighted by it (`ImportanceWeights`). A choice is one interaction: logging it twice
+        changes nothing.
         """
         if not isinstance(keep, bool):
             raise ArgumentError(f"expected keep as True or False, got {keep!r:.80}")
@@ -125,7 +129,7 @@ class Client:
             choice=choice.id, arm=choice.arm, candidate=choice.candidate,
             propensity=choice.propensity, generation=choice.generation, release=choice.release,
             input=text_of("input", input), output=None if output is None else text_of("output", output),
-            error=error_of(error), seconds=seconds_of(seconds), keep=keep,
+            error=error_of(error), seconds=seconds_of(seconds), keep=keep, extra=shown_with(propensity),
         ))
 
     def feedback(

@@ -118,7 +118,8 @@ class Facts(Protocol):
         ...
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
-        """What the system said under this name (an ingestion completed, a person asked, an alert)."""
+        """What the system said under this name (an ingestion completed, a person asked, an alert), in
+        order; each with `received`, when the ledger learned of it (microseconds since 1970)."""
         ...
 
     def spent(self, currency: str, since: datetime | None = None) -> float:

@@ -9,6 +9,7 @@ from trueup.curate.golden import GoldenIndex, exclude_golden
 from trueup.curate.rows import ROWS, check_rows
 from trueup.curate.schema import Schema
 from trueup.curate.steps import Step, check_step, run_step, version_of
+from trueup.curate.weights import ImportanceWeights
 
 __all__ = [
     "ROWS",
@@ -17,6 +18,7 @@ __all__ = [
     "Deduplicate",
     "Distill",
     "GoldenIndex",
+    "ImportanceWeights",
     "Schema",
     "Step",
     "check_rows",

@@ -29,10 +29,12 @@ ROWS = pa.schema(
         ("candidate", pa.string()),
         ("cohort", pa.string()),
         ("part", pa.string()),  # new or replay
+        ("propensity", pa.float64()),  # P(this answer was shown | the request); null where nobody said
     ]
 )
 """The columns of training rows: of every Snapshot, and of every step's input and output."""
 
+SAID = "propensity"
 _SPACES = r"(?:\\[nrt]|[\s\p{Z}])+"
 _ODD_SPACE = r'\\[nrt]|[\s\p{Z}]{2}|[\t\n\f\r]|[^ -~\P{Z}]|" | "'
 
@@ -46,6 +48,7 @@ def check_rows(rows: Any, step: str, *, unlabelled: bool = False) -> pa.Table:
         rows = pa.Table.from_batches([rows])
     if not isinstance(rows, pa.Table):
         raise DataError(f"expected a pyarrow.Table from the step {step}, got {type(rows).__name__}")
+    rows = whole(rows)
     missing = [name for name in ROWS.names if name not in rows.column_names]
     if missing:
         raise DataError(
@@ -64,6 +67,21 @@ def check_rows(rows: Any, step: str, *, unlabelled: bool = False) -> pa.Table:
     weights = rows["weight"].to_numpy()
     if len(weights) and not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise DataError(f"expected finite weights of at least 0 after the step {step}")
+    return rows
+
+
+def whole(rows: pa.Table) -> pa.Table:
+    """The rows with every column of `ROWS`: those of a loop that does not explore come without one."""
+    if SAID in rows.column_names:
+        return rows
+    return rows.append_column(ROWS.field(SAID), pa.nulls(rows.num_rows, pa.float64()))
+
+
+def stored(rows: pa.Table) -> pa.Table:
+    """The rows as a Snapshot keeps them: without the propensity where no row has one, so that the
+    Snapshots of a loop that does not explore stay what they were, to the byte."""
+    if SAID in rows.column_names and rows[SAID].null_count == rows.num_rows:
+        return rows.drop_columns([SAID])
     return rows
 
 

@@ -95,6 +95,7 @@ def _training_rows(found: pa.Table, target: str, cohort: str) -> pa.Table:
         "candidate": found["candidate"],
         "cohort": cohort_of(found["ts"], cohort),
         "part": pa.array(["new"] * n, pa.string()),
+        "propensity": found["shown"],
     }
     rows = pa.table(columns).cast(ROWS)
     return rows.sort_by([("ts", "ascending"), ("row_id", "ascending")])

@@ -17,6 +17,7 @@ from trueup.core.json import digest, loads
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.curate import ROWS, GoldenIndex, version_of
+from trueup.curate.rows import stored
 from trueup.curate.rows import module_digest
 from trueup.curate.steps import step_name
 from trueup.data.funnel import Funnel
@@ -49,8 +50,8 @@ def manifest_of(
         "code": code_of(recipe),
         "seed": seed,
         "rows": counts_of(rows),
-        "schema": [[field.name, str(field.type)] for field in ROWS],
-        "logical_digest": logical_digest(rows),
+        "schema": [[field.name, str(field.type)] for field in ROWS if field.name in stored(rows).column_names],
+        "logical_digest": logical_digest(stored(rows)),
         "funnel": funnel.to_json(),
         "sources": _sources(ledger, loop, cut),
     }
@@ -108,7 +109,7 @@ def write(ledger: Ledger, manifest: dict[str, Any], rows: pa.Table) -> Snapshot:
     if known is None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{ident}.parquet"
-            pq.write_table(rows, path, compression="zstd", row_group_size=100_000)
+            pq.write_table(stored(rows), path, compression="zstd", row_group_size=100_000)
             data = replace(ledger.artifacts.put_file(path), rows=rows.num_rows)
         ledger.put(loop, "snapshot", ident, {"manifest": manifest, "data": data.to_json()})
         known = ledger.get(loop, "snapshot", ident)

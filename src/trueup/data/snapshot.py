@@ -14,6 +14,7 @@ from trueup.core.errors import DataError, NotFound, StoreError
 from trueup.core.json import digest, dumps
 from trueup.core.references import Ref
 from trueup.curate import ROWS
+from trueup.curate.rows import stored, whole
 from trueup.data.funnel import Funnel
 from trueup.store.digest import logical_digest
 
@@ -41,7 +42,7 @@ class Snapshot:
     def rows(self) -> pa.Table:
         """The training rows, by (ts, row id), with the columns of `trueup.curate.ROWS`."""
         try:
-            return pq.read_table(self.ledger.artifacts.path(self.data)).cast(ROWS)
+            return whole(pq.read_table(self.ledger.artifacts.path(self.data))).select(ROWS.names).cast(ROWS)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(
                 f"expected the rows of the snapshot {self.id} at {self.data.uri}: {error}",
@@ -133,7 +134,7 @@ def verify(ledger: Ledger, ident: str, loop: str | None = None) -> list[str]:
         return [*faults, *([] if error.message in faults else [error.message])]
     if rows.num_rows != manifest["rows"]["total"]:
         faults.append(f"the file has {rows.num_rows:,} rows, the manifest {manifest['rows']['total']:,}")
-    found = logical_digest(rows)
+    found = logical_digest(stored(rows))
     if found != manifest["logical_digest"]:
         faults.append(f"the rows' digest is {found[:16]}, the manifest's {manifest['logical_digest'][:16]}")
     return faults

@@ -89,7 +89,7 @@ class LedgerFacts:
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         rows = self._query("signals", since=_us(since), name=name)
-        return [loads(row["extra"]) if row["extra"] else {} for row in rows]
+        return [{**(loads(row["extra"]) if row["extra"] else {}), "received": row["received"]} for row in rows]
 
     def spent(self, currency: str, since: datetime | None = None) -> float:
         first = -1 if since is None else to_us(since)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 5: has anything moved? Drift of rows, answers and outcomes, in false alarms per year."""
 
+from trueup.monitor.evidently import Evidently
 from trueup.monitor.expected import Expected, confidences, expected_score
 from trueup.monitor.found import Found
 from trueup.monitor.means import mean_drift
@@ -10,6 +11,7 @@ from trueup.monitor.rows import Batches, Sample, Season, sample
 from trueup.monitor.scores import ScoreDrift
 from trueup.monitor.seasonal import FittedSeason, Harmonics, season_drift
 from trueup.monitor.slices import Example, Segment
+from trueup.monitor.told import told_drift
 from trueup.monitor.views import (
     Answers,
     Category,
@@ -29,6 +31,7 @@ __all__ = [
     "Category",
     "DriftReport",
     "Embedding",
+    "Evidently",
     "Example",
     "Expected",
     "FittedSeason",
@@ -56,6 +59,7 @@ __all__ = [
     "memory",
     "sample",
     "season_drift",
+    "told_drift",
     "views_of",
     "watch",
     "width_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -67,8 +67,23 @@ class ScoreDrift:
         return number
 
 
+class Scoring(Protocol):
+    """What gives a number for a batch, by itself or against a reference."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def compares(self) -> bool: ...
+    def score(self, reference: Sequence[Any], batch: Sequence[Any]) -> float: ...
+
+
+def watch_score(monitor: Scoring, reference: Sample, terms: Terms) -> Watch:
+    """A watch whose numbers are ranked among those of earlier batches."""
+    return _ScoreWatch(monitor, reference, terms)
+
+
 class _ScoreWatch:
-    def __init__(self, monitor: ScoreDrift, reference: Sample, terms: Terms) -> None:
+    def __init__(self, monitor: Scoring, reference: Sample, terms: Terms) -> None:
         self._monitor, self._terms = monitor, terms
         size = terms.batches.rows
         half = len(reference) // 2 // size * size if monitor.compares else 0

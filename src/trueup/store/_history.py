@@ -30,7 +30,7 @@ _EDGE = 2**63 - 1
 _COLUMNS = _arrow.SCHEMA.names
 _ASKED = (
     "seq", "choice", "ts", "received", "unit", "arm", "candidate", "propensity", "generation", "release",
-    "input", "output", "error", "seconds", "keep",
+    "input", "output", "error", "seconds", "keep", "shown",
 )  # fmt: skip
 
 

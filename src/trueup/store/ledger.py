@@ -164,7 +164,8 @@ class Ledger:
         """Interactions of a loop, in order of seq, with the latest value of each named outcome.
 
         Columns: seq, choice, ts, received, unit, arm, candidate, propensity, generation, release,
-        input, output, error, seconds, keep; and for an outcome `name`, of those known at the cut,
+        input, output, error, seconds, keep, shown (the probability with which the application
+        showed this answer, where it explores); and for an outcome `name`, of those known at the cut,
         `name` (JSON text) and `name_value` (double) of the latest by (received, seq), `name_known`
         (its received, us) and `name_first` (the earliest received, us). An outcome counts whether
         it came before its interaction or after. `since_us <= by < until_us`, by `ts` or `received`.

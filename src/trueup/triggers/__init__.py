@@ -6,9 +6,11 @@ from trueup.triggers.drift import Drift
 from trueup.triggers.falls import Falls
 from trueup.triggers.manual import Manual
 from trueup.triggers.schedule import Cron
+from trueup.triggers.scored import Told
 from trueup.triggers.told import Alert, Feedback
 from trueup.triggers.worsens import Worsens
 
 __all__ = [
-    "Alert", "Cooldown", "Cron", "Drift", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows", "Worsens",
+    "Alert", "Cooldown", "Cron", "Drift", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows", "Told",
+    "Worsens",
 ]

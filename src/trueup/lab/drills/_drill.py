@@ -110,6 +110,23 @@ def explained(teller: Teller, ledger: Ledger, *decisions: Decision) -> None:
     teller.account.commands += tuple(f"trueup --home {ledger.home} why {one.id}" for one in decisions)
 
 
+def installed(ledger: Ledger, loop: str, word: str) -> str:
+    """A champion that always says one word, serving all users; its id."""
+    from trueup.core.clock import to_us
+    from trueup.models import ConstantModel
+    from trueup.registry import register
+    from trueup.release import LoopState, decide
+
+    folder = ledger.home / "models" / word
+    ConstantModel(word).write(folder, "label")
+    champion = register(ledger, loop, ledger.artifacts.put_tree(folder)).id
+    state = LoopState().serve(champion, to_us(ledger.clock.now()))
+    decide(
+        ledger, loop, 0, state, kind="install", verdict="PROMOTE", reason="the drill's champion", subject=champion,
+    )
+    return champion
+
+
 def _modules() -> dict[str, str]:
     """The modules of this package that are drills, by the names that are typed."""
     import trueup.lab.drills

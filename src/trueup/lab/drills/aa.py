@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.lab.drills._drill import Drill
+from trueup.lab.drills._drill import Drill, installed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,19 +141,11 @@ def _toy(home: Path, seed: int) -> Ledger:
 
     from trueup.core.clock import ManualClock, to_us
     from trueup.core.events import Event, outcome
-    from trueup.models import ConstantModel
-    from trueup.registry import register
-    from trueup.release import LoopState, decide
     from trueup.store import Ledger
 
     clock = ManualClock(START)
     ledger = Ledger.open(home, clock=clock)
-    ConstantModel("a").write(home / "models" / "a", "label")
-    champion = register(ledger, "aa", ledger.artifacts.put_tree(home / "models" / "a")).id
-    decide(
-        ledger, "aa", 0, LoopState().serve(champion, to_us(START)), kind="install", verdict="PROMOTE",
-        reason="the drill's champion", subject=champion,
-    )
+    champion = installed(ledger, "aa", "a")
     rng = np.random.default_rng(seed)
     clicked, erred = rng.random(UNITS) < CLICKS, rng.random(UNITS) < ERRORS
     seconds = rng.lognormal(-2.0, 0.5, UNITS)

@@ -20,7 +20,7 @@ WHERE loop = $loop AND kind IN ({kinds}) AND {by} >= $since AND {by} < $until;
 -- name: asked
 -- The interactions of a loop within a stretch of time.
 SELECT seq, id AS choice, ts, received, unit, arm, candidate, propensity, generation, release, input,
-    output, error, seconds, keep
+    output, error, seconds, keep, TRY_CAST(json_extract_string(extra, '$.propensity') AS DOUBLE) AS shown
 FROM event WHERE loop = $loop AND kind = 'interaction' AND {by} >= $since AND {by} < $until;
 
 -- name: outcomes_of

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of other tools gain a rate (TRU-03, TRG-07): told by signals, or computed in this process."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from trueup.core.errors import ArgumentError, Refused
+from trueup.monitor import Evidently, told_drift
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+EDGES = np.quantile(np.random.default_rng(0).normal(size=100_000), np.linspace(0.1, 0.9, 9))
+
+
+def days(n: int) -> list[datetime]:
+    return [START + timedelta(days=at) for at in range(n)]
+
+
+def psi(reference, batch) -> float:
+    """The population stability index over ten bins, as tools compute it."""
+    shares = [np.bincount(np.searchsorted(EDGES, part), minlength=10) / len(part) + 1e-4 for part in (reference, batch)]
+    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+
+
+def stream(rng, n: int, rows: int = 100, shift: float = 0.0) -> list[float]:
+    reference = rng.normal(size=2_000)
+    return [psi(reference, rng.normal(shift, size=rows)) for _ in range(n)]
+
+
+def test_a_threshold_alarms_for_ever_and_the_ranked_score_at_its_rate() -> None:
+    """120 streams of 365 daily scores with nothing moved: at most one alarm a year was asked for.
+
+    PSI over .1 ("moderate drift") is the usual line; a batch of 100 rows crosses it again and again.
+    """
+    rng = np.random.default_rng(7)
+    streams, first, crossed = 120, 40, []
+    alarms = 0
+    for seed in range(streams):
+        scores = stream(rng, 365)
+        crossed.append(sum(score > 0.1 for score in scores[first:]))
+        alarms += told_drift(scores, days(365), calibration=first, false_alarms_per_year=1.0, seed=seed).alarm
+    years = (365 - first) / 365.25
+    assert np.mean(crossed) > 40            # the tool's own threshold: dozens of alarms a year
+    allowed = streams * years
+    assert alarms <= allowed                # E[alarms] <= rate * T, and a stream counts once here
+    calm = sum(
+        told_drift(stream(rng, 365), days(365), false_alarms_per_year=0.1, seed=seed).alarm for seed in range(streams)
+    )
+    assert calm <= 0.1 * allowed + 3 * np.sqrt(0.1 * allowed)
+
+
+def test_a_change_is_found_and_times_matter_but_looking_does_not() -> None:
+    rng = np.random.default_rng(3)
+    scores = stream(rng, 80) + stream(rng, 20, shift=0.6)
+    found = told_drift(scores, days(100), name="psi")
+    assert found.alarm
+    assert found.rated
+    assert 80 <= (found.at / 1e6 - START.timestamp()) / 86_400 <= 95
+    assert not told_drift(scores[:80], days(80)).alarm
+    assert "psi: alarm since" in found.words()
+    again = told_drift(scores, days(100), name="psi")
+    assert again == found
+    early = told_drift(scores[:30], days(30), name="psi")
+    assert not early.alarm
+    assert "30 of 40 scores for calibration so far" in early.words()
+
+
+def test_scores_that_remember_state_no_rate() -> None:
+    rng = np.random.default_rng(4)
+    walk = np.cumsum(rng.normal(size=120))
+    found = told_drift(walk.tolist(), days(120))
+    assert not found.rated
+    assert "no stated rate" in found.words()
+
+
+def test_what_is_no_score_is_refused() -> None:
+    for scores, times in (([1.0], days(2)), ([float("nan")], days(1))):
+        with pytest.raises(ArgumentError):
+            told_drift(scores, times)
+    with pytest.raises(ArgumentError):
+        told_drift([], [], calibration=5)
+
+
+def test_evidently_takes_distances_and_says_what_to_install() -> None:
+    with pytest.raises(ArgumentError, match="ks"):
+        Evidently("price", method="ks")
+    assert Evidently("price").name == "evidently psi price"
+    try:
+        import evidently  # noqa: F401
+    except ImportError:
+        with pytest.raises(Refused, match="not installed"):
+            Evidently("price").score([{"price": 1.0}], [{"price": 2.0}])
