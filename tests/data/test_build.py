@@ -259,6 +259,21 @@ def test_a_rolling_set_judges_before_it_is_learned(ledger: Ledger, log: Log) -> 
         RollingSet("now", last=timedelta(hours=1)).items(ledger, **given)
 
 
+def test_units_that_were_never_there_before_are_a_slice_of_a_rolling_set(ledger: Ledger, log: Log) -> None:
+    """VAL-11: by what a unit asked before the window, labelled or not; without a unit, no slice."""
+    log(4, days=10)
+    log(8, days=0.5, prefix="fresh")
+    given = {"loop": "films", "target": "genre", "cut": ledger.cut(), "now_us": NOW_US}
+    items = RollingSet("new people", last=DAY, rows=50, slices=("history",)).items(ledger, **given)
+    units = dict(zip(*(
+        ledger.interactions("films", outcomes=[])[name].to_pylist() for name in ("choice", "unit")
+    ), strict=True))
+    before = {unit for choice, unit in units.items() if choice not in items.row_ids}
+    assert len(items) == 8
+    assert items.slices["history"] == tuple("known" if units[ident] in before else "new" for ident in items.ids)
+    assert set(items.slices["history"]) == {"known", "new"}
+
+
 def upper(rows: pa.Table) -> pa.Table:
     place = rows.schema.get_field_index("input")
     return rows.set_column(place, rows.schema.field(place), pc.utf8_upper(rows["input"]))

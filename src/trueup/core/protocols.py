@@ -118,8 +118,13 @@ class Facts(Protocol):
         ...
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
-        """What the system said under this name (an ingestion completed, a person asked, an alert), in
-        order; each with `received`, when the ledger learned of it (microseconds since 1970)."""
+        """What the system said under this name (an ingestion completed, a person asked, an alert)."""
+        ...
+
+    def numbers(
+        self, name: str, field: str, since: datetime | None = None
+    ) -> tuple[Sequence[float], Sequence[datetime]]:
+        """A number of each signal of this name (nan where it says none), and when it became known."""
         ...
 
     def spent(self, currency: str, since: datetime | None = None) -> float:

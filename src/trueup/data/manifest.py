@@ -17,8 +17,7 @@ from trueup.core.json import digest, loads
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.curate import ROWS, GoldenIndex, version_of
-from trueup.curate.rows import stored
-from trueup.curate.rows import module_digest
+from trueup.curate.rows import module_digest, stored
 from trueup.curate.steps import step_name
 from trueup.data.funnel import Funnel
 from trueup.data.recipe import Recipe

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 MICROSECOND = timedelta(microseconds=1)
+HISTORY = "history"
+"""The slice of units by whether they were there before: a word that experiments use as well."""
 
 
 @value("golden.rolling")
@@ -29,7 +31,9 @@ class RollingSet:
     """Up to `rows` of the rows whose label became known within `last`, drawn with a seed: "yesterday's news".
 
     `name` is what gates and Decisions call it; `slices` are fields of the input by which results are
-    split. Give its items to `build` as well: rows that judge a candidate are not learned in that cycle.
+    split. The slice `history` is there for every loop with units: "new" are items of units that had
+    asked nothing before the `last` began, "known" the others, so that a gate can hold a floor or a
+    margin for people whom the model has never met: `NoWorse(..., slices={"history": 0.1})`. Give its items to `build` as well: rows that judge a candidate are not learned in that cycle.
     With a `teacher` rows without a label are drawn too, and it writes what is wanted of them.
     """
 
@@ -67,5 +71,16 @@ class RollingSet:
                 *(drawn[name].to_pylist() for name in ("row_id", "input", "target")), strict=True
             )
         ]
+        if HISTORY in self.slices:
+            seen = _seen(ledger, loop, cut, now_us - self.last // MICROSECOND)
+            for item, unit in zip(raw, drawn["unit"].to_pylist(), strict=True):
+                if unit is not None:
+                    item[HISTORY] = "known" if unit in seen else "new"
         items = golden_items(self.name, raw, self.slices, f"the rolling set {self.name!r}")
         return replace(items, row_ids=frozenset(items.ids))
+
+
+def _seen(ledger: Ledger, loop: str, cut: int, before_us: int) -> set[str]:
+    """The units that had asked something before this moment."""
+    asked = ledger.interactions(loop, outcomes=[], until_us=before_us, cut=cut)
+    return set(pc.unique(asked["unit"].drop_null()).to_pylist())

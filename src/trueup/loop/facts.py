@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,15 @@ class LedgerFacts:
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         rows = self._query("signals", since=_us(since), name=name)
-        return [{**(loads(row["extra"]) if row["extra"] else {}), "received": row["received"]} for row in rows]
+        return [loads(row["extra"]) if row["extra"] else {} for row in rows]
+
+    def numbers(
+        self, name: str, field: str, since: datetime | None = None
+    ) -> tuple[Sequence[float], Sequence[datetime]]:
+        rows = self._query("signals", since=_us(since), name=name)
+        said = [loads(row["extra"]).get(field) if row["extra"] else None for row in rows]
+        values = [float(one) if isinstance(one, int | float) and not isinstance(one, bool) else math.nan for one in said]
+        return values, [from_us(row["received"]) for row in rows]
 
     def spent(self, currency: str, since: datetime | None = None) -> float:
         first = -1 if since is None else to_us(since)

@@ -67,7 +67,9 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
             lines.append(f"  {one.kind} {one.id} cannot be recomputed: {error.message}")
             lost = True
             continue
-        parts = _differences(one.evidence["result"], again)
+        recorded = one.evidence["result"]
+        # what a later version tells beside it was not part of the Decision
+        parts = _differences(recorded, {name: part for name, part in again.items() if name in recorded})
         differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
         matches = (matches is not False) and not parts
         if words := turning(ledger, one):

@@ -161,6 +161,11 @@ class PastFacts:
         """Nobody asked, and nothing was imported, in a past that was lived otherwise."""
         return []
 
+    def numbers(
+        self, name: str, field: str, since: datetime | None = None
+    ) -> tuple[Sequence[float], Sequence[datetime]]:
+        return [], []
+
     def spent(self, currency: str, since: datetime | None = None) -> float:
         first = -1 if since is None else to_us(since)
         return sum(amount for at, amount, unit in self._costs if unit == currency and first < at < self._now)

@@ -51,6 +51,11 @@ class QuietFacts:
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         return []
 
+    def numbers(
+        self, name: str, field: str, since: datetime | None = None
+    ) -> tuple[Sequence[float], Sequence[datetime]]:
+        return [], []
+
     def spent(self, currency: str, since: datetime | None = None) -> float:
         return 0.0
 

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from typing import Any
 
-from trueup.core.clock import from_us
 from trueup.core.errors import ArgumentError
 from trueup.core.protocols import Facts, Finding
 from trueup.core.values import value
@@ -50,10 +48,9 @@ class Told:
     def look(self, facts: Facts) -> Finding:
         from trueup.monitor import told_drift
 
-        said = facts.signals(self.name, facts.reference(self.detector))
-        kept = [one for one in said if _number(one.get(self.field)) and "received" in one]
-        scores = [float(one[self.field]) for one in kept]
-        times: list[datetime] = [from_us(one["received"]) for one in kept]
+        said = list(zip(*facts.numbers(self.name, self.field, facts.reference(self.detector)), strict=True))
+        kept = [one for one in said if math.isfinite(one[0])]
+        scores, times = [score for score, _ in kept], [at for _, at in kept]
         found = told_drift(
             scores, times, calibration=self.calibration, false_alarms_per_year=facts.false_alarms_per_year,
             seed=self.seed, name=self.name,
@@ -72,7 +69,3 @@ class Told:
         if found.alarm and not felt:
             words += f"; below {self.above:g}, the size that matters"
         return Finding(found.alarm and felt, words, evidence)
-
-
-def _number(said: Any) -> bool:
-    return isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)

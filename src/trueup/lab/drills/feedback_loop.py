@@ -148,7 +148,7 @@ def _appeal(items: Any, clicked: Floats, weight: Floats) -> tuple[Floats, Floats
     import numpy as np
 
     def total(values: Floats) -> Floats:
-        return np.bincount(items, weights=values, minlength=len(ITEMS))
+        return np.bincount(items, weights=values, minlength=len(ITEMS)).astype(np.float64)
 
     mass = np.maximum(total(weight), 1e-12)
     mean = total(weight * clicked) / mass
