@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores of other tools gain a rate (TRU-03, TRG-07): told by signals, or computed in this process."""
 
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -86,8 +91,31 @@ def test_evidently_takes_distances_and_says_what_to_install() -> None:
     with pytest.raises(ArgumentError, match="ks"):
         Evidently("price", method="ks")
     assert Evidently("price").name == "evidently psi price"
-    try:
-        import evidently  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("evidently") is None:
         with pytest.raises(Refused, match="not installed"):
             Evidently("price").score([{"price": 1.0}], [{"price": 2.0}])
+
+
+def test_evidently_itself_is_ranked() -> None:
+    """Its own number of its own code, in a process with its packages: see TRUEUP_EVIDENTLY below."""
+    site = os.environ.get("TRUEUP_EVIDENTLY")
+    if site is None:
+        pytest.skip("TRUEUP_EVIDENTLY names no folder: pip install --target DIR 'evidently==0.7.23' 'pandas<3'")
+    code = (
+        "import json, numpy as np; from trueup.monitor import Evidently, Terms, Batches, sample\n"
+        "rng = np.random.default_rng(1)\n"
+        "def rows(n, mean=0.0): return [{'price': float(x)} for x in rng.normal(mean, 1, n)]\n"
+        "one = Evidently('price')\n"
+        "watch = one.begin(sample(rows(6_000)), Terms(batches=Batches(rows=100)))\n"
+        "watch.observe(sample(rows(1_000)), 0.1); calm = watch.found\n"
+        "watch.observe(sample(rows(1_000, 1.0)), 0.1)\n"
+        "print(json.dumps([calm.alarm, calm.rated, watch.found.alarm, one.score(rows(1_000), rows(100, 1.0))]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False, timeout=200,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, site])},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    calm, rated, alarm, number = json.loads(done.stdout.splitlines()[-1])
+    assert (calm, rated, alarm) == (False, True, True)
+    assert number > 0.5

@@ -24,7 +24,7 @@ class Evidently:
     jensenshannon, kl_div, hellinger): larger is stranger. Its tests give p-values, which a reference
     of many rows makes small with nothing moved; they are not taken. Evidently's threshold is not
     used: the rate is that of `ScoreDrift`, whose guarantee and conditions these are. Needs
-    evidently (0.7) and pandas beside Trueup.
+    evidently (0.7) and pandas (2) beside Trueup.
     """
 
     column: str
@@ -62,7 +62,7 @@ class Evidently:
             from evidently.metrics import ValueDrift
         except ImportError:
             raise Refused(
-                "expected evidently and pandas, which are not installed", cure="pip install 'evidently>=0.7,<0.8' pandas",
+                "expected evidently and pandas, which are not installed", cure="pip install 'evidently>=0.7,<0.8' 'pandas<3'",
             ) from None
         tables = [pd.DataFrame({self.column: [row.get(self.column) for row in rows]}) for rows in (batch, reference)]
         run = Report([ValueDrift(column=self.column, method=self.method)]).run(*tables)
