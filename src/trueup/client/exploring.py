@@ -27,8 +27,8 @@ def explore(key: str, answers: Sequence[Any], *, epsilon: float = 0.1) -> Explor
     weight the rows that are learned by it (`ImportanceWeights`). The draw follows from `key`, the
     choice's id, so that asking again gives the same answer.
 
-    >>> explore("choice-4", ["drama", "comedy", "western", "news"], epsilon=0.2)
-    Explored(answer='drama', propensity=0.85, place=0)
+    >>> explore("choice-4", ["drama", "comedy", "western", "news"], epsilon=0.5)
+    Explored(answer='drama', propensity=0.625, place=0)
 
     Raises ArgumentError for no answer, and for an epsilon outside [0, 1]. Source: Sutton and Barto
     (1998); floors of exploration: Beygelzimer et al., AISTATS 2011.
