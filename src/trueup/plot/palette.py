@@ -69,7 +69,8 @@ figure{{margin:8px 0 12px;overflow-x:auto}}
 .scroll{{overflow-x:auto}}
 table{{border-collapse:collapse;margin:4px 0 12px}}
 th,td{{text-align:left;vertical-align:top;padding:4px 12px 4px 0;border-bottom:1px solid var(--line)}}
-th{{color:var(--muted);font-weight:600}}td{{overflow-wrap:anywhere}}
+th{{color:var(--muted);font-weight:600}}td{{overflow-wrap:break-word}}
+caption{{text-align:left;padding:0 0 4px;min-width:60ch}}
 .num{{text-align:right}}
 summary{{cursor:pointer;color:var(--muted);padding:4px 0}}
 pre{{white-space:pre-wrap;overflow-wrap:anywhere;margin:0 0 8px;padding:8px 12px;border:1px solid var(--line);border-radius:8px;

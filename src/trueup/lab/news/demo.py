@@ -135,7 +135,8 @@ def _page(weeks: Weeks, known: Scores, cohorts: Sequence[str], champions: Sequen
         desc="What was decided in each week, and who was champion.",
     )
     forgetting = Table.of(
-        ["cohort", *known], [[cohort, *(scores.get(cohort) for scores in known.values())] for cohort in cohorts],
+        ["cohort", *known],
+        [[cohort, *(round(scores[cohort], 3) if cohort in scores else None for scores in known.values())] for cohort in cohorts],
         "Share of right answers to held-out questions, after each training",
     )
     decided = Table.of(
