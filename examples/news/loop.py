@@ -32,7 +32,7 @@ loop = Loop(
     recipe=Recipe(
         window=7 * DAY, min_rows=100, cohort="week",
         replay=Replay(2.0, by="cohort"),                  # against forgetting: old rows, as many of each week
-        curate=[CapPerUnit(16), Deduplicate(keep="latest")],  # rows: what the desk tells of one company
+        curate=[CapPerUnit(0.05), Deduplicate(keep="latest")],  # no account more than a twentieth
     ),
     trainer=Lora(
         r=16, alpha=32, dropout=0.0, learning_rate=3e-3, batch=32, epochs=14, schedule="cosine",
