@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from trueup.curate import CapPerUnit, Deduplicate
+from trueup.data import Funnel
 from trueup.lab.news import World
 from trueup.lab.news.articles import archive, articles, companies, published, taught, teacher
 from trueup.lab.news.audience import golden
@@ -123,42 +125,43 @@ def test_the_guard_sees_who_asks_the_network(tmp_path: Path) -> None:
         played(tmp_path, "import socket; socket.create_connection(('198.51.100.7', 80), timeout=1)")
 
 
-def more_epochs(loop: Loop) -> Loop:
-    """For a world of so few rows: as many steps as a large one takes."""
-    return replace(loop, trainer=replace(loop.trainer, epochs=30))  # type: ignore[type-var]
+def for_few(loop: Loop) -> Loop:
+    """For a world of so few rows and accounts: more epochs, a larger share of each."""
+    recipe = replace(loop.recipe, curate=(CapPerUnit(0.2), Deduplicate(keep="latest")))
+    return replace(loop, recipe=recipe, trainer=replace(loop.trainer, epochs=30))  # type: ignore[type-var]
 
 
 WEEKS = """
-import json, sys
+import json
 from pathlib import Path
-from tests.lab.test_news import SMALL, more_epochs
+from tests.lab.test_news import SMALL, for_few
 from trueup.lab.news import Weeks
 from trueup.lab.news.world import begins
-weeks = Weeks(Path(sys.argv[1] if len(sys.argv) > 1 else {home!r}), SMALL, configure=more_epochs)
+weeks = Weeks(Path({home!r}), SMALL, configure=for_few)
 weeks.until(begins(4))
 weeks.close()
 print(json.dumps([[one.kind, one.verdict] for one in weeks.decisions]))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(290)
+@pytest.mark.timeout(600)  # half a minute by itself, and ten times that on a crowded machine
 def test_a_small_paper_learns_its_news_without_a_network(tmp_path: Path) -> None:
     """SCN-1, FGT-01, FGT-04, EVL-03: a quiet week, a week of news, gates by cohort, shadow, canary, full."""
     kinds = played(tmp_path, WEEKS.format(home=str(tmp_path / "home")))
     assert kinds[0] == ["install", "PROMOTE"]
-    assert kinds[1] == ["look", "REST"]
-    assert kinds[2] == ["look", "TRAIN"]
-    assert ["candidate", "PASS"] in kinds
-    assert kinds.index(["candidate", "PASS"]) < kinds.index(["promote", "PROMOTE"])
+    assert kinds[1:3] == [["look", "REST"]] * 2
+    told = [kinds.index(one) for one in (["look", "TRAIN"], ["candidate", "PASS"], ["stage", "PASS"], ["promote", "PROMOTE"])]
+    assert told == sorted(told)
+    assert told[0] == 3
     with Ledger.open(tmp_path / "home") as ledger:
         assert len(reigns(ledger, "news")) == 2
         candidate = next(one for one in ledger.decisions("news") if one.kind == "candidate")
         floors = candidate.evidence["gates"][0]["evidence"]["floors"]
         assert {part["slice"]: part["challenger"]["n"] for part in floors} == {"founding": 120, "week 2": 24}
         assert all(part["challenger"]["mean"] >= 0.80 for part in floors)
-        funnel = {(step["name"], step["part"]): step for step in candidate.evidence["funnel"]["steps"]}
-        assert funnel["replay", "replay"]["rows_out"] == 2 * funnel["golden", "new"]["rows_out"]
+        steps = Funnel.from_json(candidate.evidence["funnel"]).steps
+        rows = {(step.name, step.part): step.rows_out for step in steps}
+        assert rows["replay", "replay"] == 2 * rows["golden", "new"]
 
 
 @pytest.mark.slow
@@ -178,7 +181,7 @@ def test_five_weeks_come_out_as_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_new_name_is_summarised_right_the_day_after_it_appears(tmp_path: Path) -> None:
     """SCN-1, EVL-08, CUR-17, REL-04: ROUGE on yesterday's news, an hour in shadow, then the swap."""
     code = (
