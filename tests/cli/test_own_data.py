@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 
 def test_from_a_csv_to_a_first_verdict_and_all_that_can_be_asked_of_it(cli, tmp_path, csv_file) -> None:
-    """TRU-11, ING-02, VER-01, EVL-04: init, import, run --train, then the questions one asks."""
+    """TRU-11, ING-02, VER-01, EVL-04: init, import, run --train, approve, run, then the questions one asks."""
     folder = tmp_path / "tickets"
     made = cli("init", "classify", "tickets", "--data", csv_file.name, cwd=tmp_path).stdout
     assert "held out 240 of 1,200 rows" in made
@@ -25,6 +26,10 @@ def test_from_a_csv_to_a_first_verdict_and_all_that_can_be_asked_of_it(cli, tmp_
     said = cli("run", "--train", cwd=folder).stdout
     assert "the first champion, named by the loop's definition" in said
     assert "accuracy on core: no worse" in said
+    asked = re.search(r"trueup approve (c-\w+)", said)
+    assert asked, said
+    cli("approve", asked[1], "-m", "better than the commonest answer", cwd=folder)
+    said = cli("run", cwd=folder).stdout
     assert "forecast: " in said
     assert " pairs if they are equally good, at a disagreement of " in said
     plan = json.loads(cli("plan", "--json", cwd=folder).stdout)

@@ -142,10 +142,17 @@ def test_the_readme_leads_from_a_file_of_ones_own_to_a_first_verdict(
     rows = [f"user-{n % 90},{plots[kind].replace(',', '')} {n},{kind}" for n in range(150) for kind in plots]
     (tmp_path / "history.csv").write_text("\n".join(["user_id,plot,label", *rows]) + "\n", "utf-8")
     text = (ROOT / "README.md").read_text("utf-8").split("## With your own data")[1].split("\n## ")[0]
-    lines = [line for line in text.splitlines() if line.startswith("trueup ")]
-    assert len(lines) == 3
-    said = [typed(line.split("#")[0], tmp_path) for line in lines]
-    assert "PROMOTE" in said[-1] or "PASS" in said[-1]
+    lines = [line.split("#")[0].strip() for line in text.splitlines() if line.startswith(("trueup ", "cd "))]
+    assert len(lines) == 6
+    folder, said = tmp_path, [""]
+    for line in lines:
+        if line.startswith("cd "):
+            folder /= line.removeprefix("cd ")
+        else:
+            asked = re.findall(r"trueup approve (c-\w+)", said[-1].splitlines()[-1] if said[-1] else "")
+            said.append(typed(line.replace("CANDIDATE", *asked) if "CANDIDATE" in line else line, folder))
+    assert "PASS" in said[3]
+    assert "the shadow needs about" in said[-1]
 
 
 # -- commands and names ---------------------------------------------------------------------------

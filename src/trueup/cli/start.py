@@ -38,7 +38,7 @@ def init_(kind: str, folder: Path, data: Path | None, force: bool, json_: bool) 
         click.echo("next:")
         click.echo(f"  cd {folder}")
         click.echo(f"  trueup import {data.resolve() if data else 'FILE'}")
-        click.echo("  trueup run --train")
+        click.echo("  trueup run --train    # and `trueup approve` what it names: the loop asks before each release")
     sys.exit(2 if severe else 0)
 
 
