@@ -90,6 +90,26 @@ def test_outages_of_the_champion_do_not_speak_for_the_challenger(stand: Any) -> 
     assert (result["n"], result["new"], result["old"]) == (200, 0.0, 1.0)
 
 
+@pytest.mark.parametrize(("lost", "verdict"), [(10, "PASS"), (11, None)], ids=["95.2 %", "94.8 %"])
+def test_a_shadow_under_95_percent_coverage_gives_no_verdict(stand: Any, lost: int, verdict: str | None) -> None:
+    """REL-01: the same 200 pairs, won by the challenger; one unit more that cannot be scored."""
+    started(stand, Shadow(Accuracy(), no_worse_by=0.05, units=400, max_time=7 * DAY), Full())
+    stand.ledger.append(rows(stand, 200, truth="new", said="old") + rows(stand, lost, said=None))
+    made = stand.advance(2 * HOUR)
+    result = look(stand) if verdict is None else made[0].evidence["result"]
+    assert (result["rejected"], result["unscored"]) == (True, lost)
+    if verdict is not None:
+        assert made[0].verdict == verdict
+        return
+    assert result["coverage"] < 0.95
+    assert made == []
+    ended = stand.advance(7 * DAY)
+    assert kinds(ended) == [("invalid", "INVALID")]
+    assert "only 94.8% of the labelled units could be scored, under 95%" in ended[0].reason
+    assert recompute(stand.ledger, "l", ended[0].evidence) == ended[0].evidence["result"]
+    assert stand.state.champion == stand.champion
+
+
 def test_an_answer_that_the_scorer_cannot_read_is_a_wrong_answer(stand: Any) -> None:
     """Where the champion's answer could be scored, the challenger's must count: 0, not left out."""
     started(stand, Shadow(Custom(fussy), no_worse_by=0.05, units=400, max_time=7 * DAY), Full())
