@@ -11,7 +11,6 @@ import pytest
 from trueup.core.clock import ManualClock
 from trueup.core.decisions import Decision
 from trueup.core.errors import ArgumentError, Busy
-from trueup.core.json import digest
 from trueup.registry import Candidate, Keep, ailments, candidates, prune, register
 from trueup.store import Ledger, lock
 
@@ -51,8 +50,8 @@ def test_only_what_was_refused_and_never_served_goes(ledger: Ledger, clock: Manu
         ledger, 2, champion=champion.id, waiting=waiting.id, release={"candidate": running.id}, routing={}
     )
     job = {"job": {"n": 1}}
-    ledger.put("films", "step", "y-1/train/x", {"run": "y-1", "step": "train", "input": job, "output": {}})
-    work = ledger.home / "work" / digest(job)[:16]
+    ledger.put("films", "step", "y-1/train/x", {"run": "y-1", "step": "train", "input": job, "output": {"work": "0123456789abcdef"}})
+    work = ledger.home / "work" / "0123456789abcdef"
     work.mkdir(parents=True)
     (work / "done.json").write_text("{}")
     clock.advance(31 * DAY)

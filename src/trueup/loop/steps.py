@@ -48,7 +48,8 @@ def snapshot(context: Context, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Train on a Snapshot: {"job"} -> {"model", "metrics", "facts", "seconds", "attempts"}."""
+    """Train on a Snapshot: {"job"} -> {"model", "metrics", "facts", "seconds", "attempts", "work"}, the
+    last being the name of its work folder."""
     from trueup.train import run
 
     job = TrainJob.from_json(data["job"])
@@ -63,7 +64,7 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
         "status": done.result.status, "reason": done.result.reason,
         "metrics": dict(done.result.metrics), "facts": dict(done.result.facts),
         "seconds": sum(attempt.seconds for attempt in done.attempts),
-        "attempts": [asdict(attempt) for attempt in done.attempts],
+        "attempts": [asdict(attempt) for attempt in done.attempts], "work": done.key[:16],
     }
 
 

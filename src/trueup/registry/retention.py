@@ -238,10 +238,15 @@ def _work(ledger: Ledger, loop: str, line: int) -> list[Path]:
     folders = []
     for record in ledger.records(loop, "step"):
         if record["step"] == "train" and record["run"] != cycle and record["at"] <= line:
-            folder = ledger.home / "work" / digest(record["input"])[:16]
+            folder = ledger.home / "work" / work_of(record)
             if folder.is_dir():
                 folders.append(folder)
     return folders
+
+
+def work_of(record: dict[str, Any]) -> str:
+    """The name of the work folder that a recorded training had."""
+    return str(record["output"].get("work") or digest(record["input"])[:16])
 
 
 def _size(folder: Path) -> int:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.core.clock import to_us
-from trueup.core.json import digest
-from trueup.registry.retention import away
+from trueup.registry.retention import away, work_of
 
 if TYPE_CHECKING:
     from trueup.store import Ailment, Backup, Ledger
@@ -63,7 +62,7 @@ def _work(ledger: Ledger) -> Iterator[Ailment]:
         running = (ledger.state(loop)[1].get("cycle") or {}).get("id")
         for record in ledger.records(loop, "step"):
             if record["step"] == "train":
-                known[digest(record["input"])[:16]] = record["at"] > line or record["run"] == running
+                known[work_of(record)] = record["at"] > line or record["run"] == running
     busy = any((ledger.state(loop)[1].get("cycle") or {}) for loop in ledger.loops())
     folders = [path for path in (ledger.home / "work").glob("*") if path.is_dir()]
     stale = [path for path in folders if not known.get(path.name, busy)]
