@@ -21,6 +21,9 @@ from typing import Any
 
 import pytest
 
+from trueup.core.clock import to_us
+from trueup.registry import register
+from trueup.release import decide, read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 
@@ -168,6 +171,14 @@ class Place:
         path = self.folder / "begun"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
+    def promote(self, which: int) -> None:
+        """Let one of the folder's models serve, as if it had passed its release."""
+        with Ledger.open(self.home) as ledger:
+            made = register(ledger, "toys", ledger.artifacts.put_tree(self.folder / "models" / str(which)), parent=None, facts={})
+            generation, state = read(ledger, "toys")
+            after = state.serve(made.id, to_us(ledger.clock.now()))
+            decide(ledger, "toys", generation, after, kind="promote", verdict="PROMOTE", reason="a test", subject=made.id)
+
     def kinds(self, loop: str = "toys") -> list[tuple[str, str]]:
         with Ledger.open(self.home) as ledger:
             return [(one.kind, one.verdict) for one in ledger.decisions(loop)]
@@ -206,35 +217,59 @@ def start(place: Place) -> Iterator[Callable[..., Up]]:
             one._close()
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Postgres server of our own, on a free loopback port, with a password."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("no Postgres server is installed: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="trueup-pg-"))
-    user = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
-    if user is not None:
-        shutil.chown(folder, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (secret := folder / "secret").write_text("s3cret-word\n")
-    secret.chmod(0o644)
-    data = folder / "data"
-    subprocess.run(
-        [found[-1], "-D", data, "-U", "trueup", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"],
-        user=user, check=True, capture_output=True, cwd=folder,
-    )
-    server = subprocess.Popen(
-        [found[-1].with_name("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"],
-        user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    try:
-        ready = [found[-1].with_name("pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+class Server:
+    """A Postgres server of our own, on a free loopback port, with a password."""
+
+    def __init__(self) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not found:
+            pytest.skip("no Postgres server is installed: apt-get install postgresql")
+        self._bin = found[-1].parent
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="trueup-pg-"))
+        self._user = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = str(probe.getsockname()[1])
+        (secret := folder / "secret").write_text("s3cret-word\n")
+        secret.chmod(0o644)
+        subprocess.run(
+            [self._bin / "initdb", "-D", folder / "data", "-U", "trueup", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"],
+            user=self._user, check=True, capture_output=True, cwd=folder,
+        )
+        self.url = f"postgresql://trueup:s3cret-word@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._bin / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p", self._port, "-k", self._folder, "-F"],
+            user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        ready = [self._bin / "pg_isready", "-h", "127.0.0.1", "-p", self._port, "-q"]
         wait_for(lambda: subprocess.run(ready, check=False).returncode == 0)
-        yield f"postgresql://trueup:s3cret-word@127.0.0.1:{port}/postgres"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End it at once: whoever is connected is thrown out."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(60)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a server that runs for as long as the tests."""
+    made = Server()
+    yield made.url
+    made.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that a test may stop and start."""
+    made = Server()
+    yield made
+    made.close()

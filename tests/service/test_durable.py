@@ -8,6 +8,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -289,6 +290,56 @@ def test_one_process_launches_the_engine(ledger: Ledger, make: Make, tmp_path: P
         assert "expected 'durable' to be free, got it held by process" in done.stderr
         with pytest.raises(Busy, match="one engine a process"):
             Durable(tmp_path / "other")(make(), pipeline(), RUN)
+
+
+def test_an_engine_without_a_run_is_let_go_of_and_launched_again(ledger: Ledger, make: Make) -> None:
+    """ORC-04: between two trainings no thread of it asks a database."""
+    with Durable(ledger.home) as durable:
+        durable(make(), pipeline(), RUN)
+        assert not durable.rest(60)
+        assert durable.rest(0)
+        assert not durable.rest(0)
+        assert not [one.name for one in threading.enumerate() if "queue-worker" in one.name]
+        with Durable(ledger.home) as other:
+            other(make(), pipeline(), {**RUN, "id": "y-2"})
+        assert durable(make(), pipeline(), {**RUN, "id": "y-3"}) == {"square": 49}
+    assert [one["status"] for one in statuses(ledger.home).values()] == ["SUCCESS"] * 3
+
+
+def test_an_engine_that_drives_a_run_is_not_let_go_of(ledger: Ledger, make: Make) -> None:
+    tried: list[bool] = []
+    with Durable(ledger.home) as durable:
+        def stop() -> bool:
+            tried.append(durable.rest(0))
+            return False
+
+        assert durable(make(stop), pipeline(), RUN) == {"square": 49}
+    assert not any(tried)
+
+
+def test_a_server_that_goes_away_in_the_middle_of_a_run_holds_it_until_it_is_back(
+    ledger: Ledger, make: Make, server: Any
+) -> None:
+    """TRU-10: a real Postgres server, stopped while a stage runs: the run waits, and each step stands once."""
+    found: list[Any] = []
+    ask(ledger, "hang")
+    with Durable(ledger.home, server.url) as durable:
+        thread = threading.Thread(target=lambda: found.append(durable(make(), pipeline(), RUN)))
+        thread.start()
+        end = time.monotonic() + 60
+        while "second" not in notes(ledger):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        server.stop()
+        ask(ledger, "")
+        thread.join(1.0)
+        assert thread.is_alive(), "what the stage gave cannot be recorded yet"
+        server.start()
+        thread.join(120)
+    assert found == [{"square": 49}]
+    assert [notes(ledger).count(one) for one in ("first", "last")] == [1, 1]
+    assert [one["step"] for one in ledger.records("toys", "step")] == ["first", "last"]
+    assert statuses(ledger.home, server.url) == {"y-1": {"status": "SUCCESS", "version": "toy-1"}}
 
 
 def test_what_the_engine_holds_is_json(ledger: Ledger, make: Make) -> None:

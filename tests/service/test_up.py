@@ -100,6 +100,42 @@ def test_an_edit_takes_effect_and_a_broken_one_is_reported(place: Place, start: 
     assert one.stop() == 0
 
 
+def test_an_edit_to_observe_holds_the_training_until_it_may_act_again(place: Place, start: Start, trueup: Any, wait_for: Any) -> None:
+    """TRU-12: what only observes trains nothing; the run is kept, and goes on."""
+    one = start()
+    wait_for(place.begun)
+    path = place.folder / "loop.py"
+    acts = path.read_text()
+    path.write_text(acts.replace("look=Cron", 'mode="observe", look=Cron'))
+    one.until("is held")
+    place.go()
+    wait_for(lambda: "it only observes" in trueup("status").stdout)
+    assert place.kinds() == TRAINED[:2]
+    path.write_text(acts)
+    one.until("NOTE start")
+    assert one.stop() == 0
+    assert place.kinds() == TRAINED
+    assert place.begun() == 2
+
+
+def test_a_rollback_of_the_champion_holds_the_training_and_enters_it_again(place: Place, start: Start, trueup: Any, wait_for: Any) -> None:
+    """TRN-05: a training that was begun under a champion is looked at again when that one is taken away."""
+    place.write(rows=100_000)
+    assert start("--once").end() == 0
+    place.promote(2)
+    one = start()
+    assert trueup("run", "--train").returncode == 0
+    wait_for(place.begun)
+    assert trueup("rollback", "-m", "it was the wrong one").returncode == 0
+    one.until("is held")
+    one.until("begins, or goes on")
+    place.go()
+    one.until("NOTE start")
+    assert one.stop() == 0
+    assert [kind for kind, _ in place.kinds()][-4:] == ["look", "rollback", "candidate", "start"]
+    assert place.begun() == 2
+
+
 def test_several_loops_share_a_home_and_one_that_trains_holds_up_no_other(place: Place, start: Start, trueup: Any, wait_for: Any) -> None:
     place.write("other_loop.py", name="other", rows=100_000)
     one = start("loop.py", "other_loop.py")

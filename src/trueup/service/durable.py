@@ -36,6 +36,7 @@ from trueup.store import lock
 LOCK, FOLDER, NAME = "durable", "durable", "trueup"
 URL = "TRUEUP_DURABLE_URL"
 OFF = "off"
+REST = 60.0  # seconds without a run after which a service lets go of the engine
 _OPEN = ("PENDING", "ENQUEUED", "DELAYED", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 Say = Callable[[str, str], Any]
@@ -77,7 +78,7 @@ class Durable:
         self._live: dict[str, _Live] = {}
         self._launching = threading.Lock()
         self._held = ExitStack()
-        self._launched = False
+        self._launched, self._ended = False, 0.0
 
     def __enter__(self) -> Durable:
         return self
@@ -87,36 +88,50 @@ class Durable:
 
     def __call__(self, context: Context, pipeline: Pipeline, run: Mapping[str, Any]) -> dict[str, Any]:
         """The last stage's output: a `Drive`."""
-        try:
-            self._launch(context, pipeline, run["id"])
-        except Busy:
-            raise
-        except Exception as error:  # the ledger is the record: the run does not need the engine
-            words = self.place.masked(f"{type(error).__name__}: {error}")[:300]
-            self._say(context.loop.name, f"{self.place} cannot be used, this run is performed in process: {words}")
-            return follow(context, pipeline, run)
         live = _Live(context, pipeline, run)
-        if self._live.setdefault(run["id"], live) is not live:
-            raise Busy(f"expected run {run['id']} to be free, got it driven already in this process")
+        with self._launching:  # from here on `rest` leaves the engine alone
+            if self._live.setdefault(run["id"], live) is not live:
+                raise Busy(f"expected run {run['id']} to be free, got it driven already in this process")
         try:
+            try:
+                self._launch(context, pipeline, run["id"])
+            except Busy:
+                raise
+            except Exception as error:  # the ledger is the record: the run does not need the engine
+                words = self.place.masked(f"{type(error).__name__}: {error}")[:300]
+                self._say(context.loop.name, f"{self.place} cannot be used, this run is performed in process: {words}")
+                return follow(context, pipeline, run)
             self._submit(live)
             found = self._await(live)
             self._recorded(run["id"])
             return found
         finally:
             del self._live[run["id"]]
+            self._ended = time.monotonic()
+
+    def rest(self, after: float = REST) -> bool:
+        """Let go of the engine where it has driven nothing for so many seconds, since its threads ask its
+        database several times a second for as long as it is launched; whether it did."""
+        with self._launching:
+            if not self._launched or self._live or time.monotonic() - self._ended < after:
+                return False
+            self._destroy()
+        return True
 
     def close(self) -> None:
         """Let go of the engine and of its lock; what runs stays pending."""
         with self._launching:
-            if self._launched:
-                from dbos import DBOS
+            self._destroy()
 
-                global _CURRENT
-                _CURRENT = None
-                DBOS.destroy()
-                self._launched = False
-            self._held.close()
+    def _destroy(self) -> None:
+        if self._launched:
+            from dbos import DBOS
+
+            global _CURRENT
+            _CURRENT = None
+            DBOS.destroy()
+            self._launched = False
+        self._held.close()
 
     # -- the engine --------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Service:
         """
         with self._holding(), Ledger.open(self.home, clock=self._clock) as ledger:
             self._log = Log(self.home, self._tell)
-            durable = driver(self.home, self._durable, self._log.say)
+            self._engine = durable = driver(self.home, self._durable, self._log.say)
             self._drive: Drive = durable or follow
             try:
                 self._sources = sources(self._files)
@@ -118,6 +118,8 @@ class Service:
             if time.monotonic() - files >= FILES:
                 files = time.monotonic()
                 self._reread(ledger)
+                if self._engine is not None:
+                    self._engine.rest()
             self.board.write()
             self._over.wait(min(POLL, max(0.0, end - time.monotonic())))
 
