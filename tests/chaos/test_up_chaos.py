@@ -30,7 +30,7 @@ from trueup.client import connect
 from trueup.core.errors import Conflict, Refused
 from trueup.loop import load_loop, publish
 from trueup.registry import aliases, candidates
-from trueup.registry._mlflow import connected, versions
+from trueup.registry._mlflow import connected, make_database, versions
 from trueup.release import approve, read
 from trueup.service import Pace, Service, board, runs, serve
 from trueup.service.board import service
@@ -197,6 +197,8 @@ def storm(folder: Path, kills: int, seed: int) -> tuple[Counter[str], Counter[st
     clock = FastClock(time.time())
     with Ledger.open(folder / "home", clock=clock) as ledger:
         ledger.append(toy_history("toys", toy_rows(200, seed=1), START))
+    (folder / "home" / "mlflow").mkdir()
+    make_database(folder / "home" / "mlflow" / "mlflow.db")  # seconds: longer than a service lives here
     rng = random.Random(seed)
     # the zygote must not hold SQLite or DuckDB open when it forks: the ledger above is closed
     actors = {name: Actor(name, folder, clock, rng.randrange(1 << 30)) for name in ACTORS}
@@ -298,7 +300,8 @@ def shown_once(folder: Path, ledger: Ledger) -> int:
             shown = [one.tags["trueup.candidate"] for one in there]
             assert len(shown) == len(set(shown)), "no candidate is registered twice"
             experiment = client.get_experiment_by_name("toys")
-            trainings = [one.data.tags["trueup.training"] for one in client.search_runs([experiment.experiment_id], max_results=5000)]
+            held = client.search_runs([experiment.experiment_id], max_results=5000) if experiment else []
+            trainings = [one.data.tags["trueup.training"] for one in held]
             assert len(trainings) == len(set(trainings)), "no training is shown twice"
             if not caught_up:
                 (done,) = publish(loop, ledger, force=True)

@@ -265,11 +265,3 @@ def postgres() -> Iterator[str]:
     made = Server()
     yield made.url
     made.close()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server that a test may stop and start."""
-    made = Server()
-    yield made
-    made.close()

@@ -317,31 +317,6 @@ def test_an_engine_that_drives_a_run_is_not_let_go_of(ledger: Ledger, make: Make
     assert not any(tried)
 
 
-def test_a_server_that_goes_away_in_the_middle_of_a_run_holds_it_until_it_is_back(
-    ledger: Ledger, make: Make, server: Any
-) -> None:
-    """TRU-10: a real Postgres server, stopped while a stage runs: the run waits, and each step stands once."""
-    found: list[Any] = []
-    ask(ledger, "hang")
-    with Durable(ledger.home, server.url) as durable:
-        thread = threading.Thread(target=lambda: found.append(durable(make(), pipeline(), RUN)))
-        thread.start()
-        end = time.monotonic() + 60
-        while "second" not in notes(ledger):
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        server.stop()
-        ask(ledger, "")
-        thread.join(1.0)
-        assert thread.is_alive(), "what the stage gave cannot be recorded yet"
-        server.start()
-        thread.join(120)
-    assert found == [{"square": 49}]
-    assert [notes(ledger).count(one) for one in ("first", "last")] == [1, 1]
-    assert [one["step"] for one in ledger.records("toys", "step")] == ["first", "last"]
-    assert statuses(ledger.home, server.url) == {"y-1": {"status": "SUCCESS", "version": "toy-1"}}
-
-
 def test_what_the_engine_holds_is_json(ledger: Ledger, make: Make) -> None:
     with Durable(ledger.home) as durable:
         durable(make(), pipeline(), RUN)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from trueup.store.locks import holder
+
 Start = Callable[..., Any]
 Place = Any
 TRAINED = [("install", "PROMOTE"), ("look", "TRAIN"), ("candidate", "PASS"), ("start", "NOTE")]
@@ -109,7 +111,6 @@ def test_an_edit_to_observe_holds_the_training_until_it_may_act_again(place: Pla
     path.write_text(acts.replace("look=Cron", 'mode="observe", look=Cron'))
     one.until("is held")
     place.go()
-    wait_for(lambda: "it only observes" in trueup("status").stdout)
     assert place.kinds() == TRAINED[:2]
     path.write_text(acts)
     one.until("NOTE start")
@@ -124,6 +125,7 @@ def test_a_rollback_of_the_champion_holds_the_training_and_enters_it_again(place
     assert start("--once").end() == 0
     place.promote(2)
     one = start()
+    wait_for(lambda: holder(place.home, "run-toys"), 120)
     assert trueup("run", "--train").returncode == 0
     wait_for(place.begun)
     assert trueup("rollback", "-m", "it was the wrong one").returncode == 0

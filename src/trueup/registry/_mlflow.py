@@ -72,11 +72,11 @@ def _client(uri: str) -> Any:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            _make(path)
+            make_database(path)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _make(path: Path) -> None:
+def make_database(path: Path) -> None:
     """Make MLflow's database whole, or not at all: one whose making was killed has half of its tables,
     and MLflow never opens it again."""
     from mlflow.store.db import utils
