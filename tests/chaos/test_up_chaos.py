@@ -309,8 +309,8 @@ def shown_once(folder: Path, ledger: Ledger) -> int:
         (again,) = publish(loop, ledger, force=True, thorough=True)
         assert (again.error, again.changes) == (None, ())
         assert set(shown) == {one.id for one in candidates(ledger, "toys")}
-        named = {name: one.version for one in there for name in one.aliases}
-        of = {one.version: one.tags["trueup.candidate"] for one in there}
+        named = {name: str(version) for name, version in client.get_registered_model("toys").aliases.items()}
+        of = {str(one.version): one.tags["trueup.candidate"] for one in there}
         says = {name: ident for name, ident in aliases(ledger, "toys").items() if name != "anchor"}
         assert {name: of[version] for name, version in named.items()} == says
         return len(there)
