@@ -82,7 +82,7 @@ def test_a_flood_of_false_labels_costs_next_to_nothing_under_the_cap(tmp_path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("faults", "kinds"), [(("SIGTERM", "SIGKILL"), {"retry", "signal"}), (("memory",), {"memory"})], ids=["killed", "starved"],
+    ("faults", "kinds"), [(("SIGTERM", "SIGKILL"), {"signal"}), (("memory",), {"memory"})], ids=["killed", "starved"],
 )
 def test_half_of_the_trainings_die_and_each_has_one_result(tmp_path, monkeypatch, faults, kinds) -> None:
     """DRL-02, TRN-14, TRN-16: bitwise that of an undisturbed run, and nothing trained twice in the
