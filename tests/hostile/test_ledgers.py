@@ -54,7 +54,7 @@ def newer(path: Path) -> None:
     (garbage, "T301", ("expected a whole ledger", "restore it from a backup")),
     (damaged_page, "T301", ("expected a whole ledger", "restore it from a backup")),
     (foreign, "T301", ("another program", "choose another TRUEUP_HOME")),
-    (newer, "T302", ("schema 99", "install the newer Trueup")),
+    (newer, "T302", ("schema 99", "pip install 'trueup>=")),
 ], ids=["emptied", "a stump", "truncated", "garbage", "damaged", "foreign", "newer"])  # fmt: skip
 def test_a_ledger_that_is_not_ours_or_not_whole_is_left_alone(
     spoil: Any, code: str, words: tuple[str, ...], lived: Any

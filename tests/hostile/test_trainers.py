@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import trueup.train
 from trueup.client import connect
 from trueup.core.clock import ManualClock
 from trueup.core.decisions import Decision
@@ -42,7 +40,7 @@ class Works:
         """One look with this script as the trainer, an hour later."""
         (self.desk.folder / "train.sh").write_text(script)
         self.clock.advance(HOUR)
-        loop = replace(self.loop, budget=Budget(**budget)) if budget else self.loop  # type: ignore[arg-type]
+        loop = replace(self.loop, budget=Budget(**{"retry_delay": 0.0, **budget}))  # type: ignore[arg-type]
         return run(loop, self.ledger, base=self.desk.folder)
 
     def stopped(self, script: str, kinds: list[str], *words: str, **budget: float) -> None:
@@ -69,8 +67,7 @@ class Works:
 
 
 @pytest.fixture
-def works(desk: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
-    monkeypatch.setattr(trueup.train, "run", partial(trueup.train.run, retry_delay=0.0))
+def works(desk: Any) -> Iterator[Works]:
     clock = ManualClock(START)
     with Ledger.open(desk.home, clock=clock) as ledger:
         ledger.append(toy_history("toys", toy_rows(60, seed=3), START))

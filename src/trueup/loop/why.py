@@ -213,10 +213,15 @@ def _left(ledger: Ledger, decision: Decision) -> list[str]:
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[str]:
-    """Where two results differ, by their exact bits."""
+    """Where two results differ, by their exact bits; how a finding was put into words is no result."""
     if isinstance(before, dict) and isinstance(after, dict):
         found = []
-        for key in sorted(before.keys() | after.keys()):
+        for key in sorted((before.keys() | after.keys()) - {"reason"}):
             found += _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
         return found
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [
+            one for at, (old, new) in enumerate(zip(before, after, strict=True))
+            for one in _differences(old, new, f"{path}[{at}]")
+        ]
     return [] if dumps(before) == dumps(after) else [path or "result"]
