@@ -5,7 +5,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OMP_NUM_THREADS ?= 1
 export TRUEUP_DATA ?= ../shared/data
 
-.PHONY: help demo genres elec2 check servers lint types house oracles test chaos soak bench clean
+.PHONY: help demo news genres elec2 check servers lint types house oracles test chaos soak bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ servers: .venv-mlflow/.done  ## a full MLflow for the tests of a remote server (
 
 demo: $(VENV)/.loop       ## install trueup[loop] and run a year of the films world
 	$(BIN)/trueup demo
+
+news: $(VENV)/.dev        ## a small language model learns five weeks of company news; some minutes
+	$(BIN)/trueup demo news
 
 genres: $(VENV)/.dev      ## the loop on real films; writes examples/genres/report
 	$(BIN)/python examples/genres/study.py
@@ -72,4 +75,4 @@ bench: $(VENV)/.dev       ## benchmarks, each beside its peer
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) .venv-mlflow .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-mlflow .venv-oracles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

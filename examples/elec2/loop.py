@@ -3,9 +3,9 @@
 
 The market of New South Wales, half-hourly, 1996 to 1998 (Harries 1999). The label of a half-hour is
 known when it is over. The loop looks once a week, and trains when the model is worse than it was in
-its own first week, at most every four weeks. Nothing in it was chosen by looking at this stream:
-a week is the longest cycle of such a market that a person would name beforehand, four weeks is the
-schedule that the loop is compared with, and there is no threshold.
+its own first week, at most every four weeks. There is no threshold in it: a
+week is the longest cycle of such a market that a person would name beforehand, and four weeks is the
+schedule that the loop is compared with. Its form was chosen after others had been tried on this stream.
 """
 
 from datetime import timedelta
