@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,10 +98,10 @@ def test_evidently_takes_distances_and_says_what_to_install() -> None:
 
 
 def test_evidently_itself_is_ranked() -> None:
-    """Its own number of its own code, in a process with its packages: see TRUEUP_EVIDENTLY below."""
-    site = os.environ.get("TRUEUP_EVIDENTLY")
-    if site is None:
-        pytest.skip("TRUEUP_EVIDENTLY names no folder: pip install --target DIR 'evidently==0.7.23' 'pandas<3'")
+    """Its own number of its own code, in a process with its packages."""
+    site = str(Path(__file__).resolve().parents[2] / ".venv-evidently")
+    if not Path(site, "evidently").is_dir():
+        pytest.skip("Evidently's packages are not installed: make evidently")
     code = (
         "import json, numpy as np; from trueup.monitor import Evidently, Terms, Batches, sample\n"
         "rng = np.random.default_rng(1)\n"

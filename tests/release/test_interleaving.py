@@ -16,6 +16,7 @@ from trueup.client import connect
 from trueup.core.clock import to_us
 from trueup.core.errors import ArgumentError
 from trueup.core.events import Event, outcome
+from trueup.core.ids import Ids
 from trueup.core.json import dumps
 from trueup.core.task import Outcome
 from trueup.release import AB, Full, Interleave, Risk, recompute
@@ -34,7 +35,8 @@ class Readers(Users):
     def read(self, n: int, *, good: float, seed: int = 1, shown: Any = None) -> None:
         """n readers open items of the challenger's kind ("n0" ...) with probability `good`, of the
         champion's ("o0" ...) with .2."""
-        client = connect(self.name, self.ledger.home, clock=self.clock, acknowledge="enqueue")
+        ids = Ids(self.clock, seed=self.units + 1)  # lists are drawn from the choice's id
+        client = connect(self.name, self.ledger.home, clock=self.clock, ids=ids, acknowledge="enqueue")
         new, old = [f"n{at}" for at in range(5)], [f"o{at}" for at in range(5)]
         for _ in range(n):
             self.units += 1
