@@ -213,10 +213,11 @@ def _left(ledger: Ledger, decision: Decision) -> list[str]:
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[str]:
-    """Where two results differ, by their exact bits; how a finding was put into words is no result."""
+    """Where two results differ, by their exact bits; how a look put a finding is no part of what it found."""
     if isinstance(before, dict) and isinstance(after, dict):
         found = []
-        for key in sorted((before.keys() | after.keys()) - {"reason"}):
+        told = {"reason"} if {"part", "holds"} <= before.keys() else set()
+        for key in sorted((before.keys() | after.keys()) - told):
             found += _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
         return found
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
