@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In CI everything that a test needs is there: a skip is a failure."""
+"""In CI everything that a test needs is there: a skip is a failure. Ids come from a seed, so what depends on them does too."""
 
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+from trueup.core import ids
+
+
+@pytest.fixture(autouse=True)
+def _seeded_ids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the ids of this process from the test's name and TRUEUP_TEST_SEED; forks and subprocesses draw from the system."""
+    owner, drawn = os.getpid(), random.Random(f"{os.environ.get('TRUEUP_TEST_SEED', '0')} {request.node.nodeid}")
+    system = ids._system_bits
+    monkeypatch.setattr(ids, "_system_bits", lambda n: drawn.getrandbits(n) if os.getpid() == owner else system(n))
 
 
 @pytest.hookimpl(wrapper=True)
