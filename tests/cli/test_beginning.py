@@ -42,6 +42,23 @@ def test_another_kind_is_a_mistake_with_a_cure(tmp_path: Path, capsys: Any) -> N
     assert "did you mean 'classify'?" in said
 
 
+@pytest.mark.parametrize("args", [("status", "--home"), ("--home",), ("status", "--json", "--home")])
+def test_a_home_may_be_named_before_the_command_and_after_it(args: tuple[str, ...], tmp_path: Path, capsys: Any) -> None:
+    rest = () if "status" in args else ("status",)
+    code, _, said = run(capsys, *args, tmp_path / "nowhere", *rest)
+    assert code == 2
+    assert f"expected a ledger in {tmp_path / 'nowhere'}" in said
+    code, _, said = run(capsys, *args[:-1], f"--home={tmp_path / 'other'}", *rest)
+    assert code == 2
+    assert f"expected a ledger in {tmp_path / 'other'}" in said
+
+
+def test_a_home_after_two_dashes_is_no_option(tmp_path: Path, capsys: Any) -> None:
+    code, _, said = run(capsys, "status", "--", "--home", tmp_path)
+    assert code == 2
+    assert "unexpected extra arguments" in said.lower()
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(shell: str, capsys: Any) -> None:
     if shell == "bash" and not os.path.exists("/bin/bash"):

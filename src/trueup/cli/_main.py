@@ -50,6 +50,9 @@ _EXTRAS = {
 class Commands(click.Group):
     """Finds a command in the module that defines it, and names the nearest where there is none."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _home_first(args))
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -71,9 +74,19 @@ class Commands(click.Group):
         for title, names in _GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([
-                    (name, command.get_short_help_str(80))
+                    (name, command.get_short_help_str(200))
                     for name in names if (command := self.get_command(ctx, name)) is not None
                 ])
+
+
+def _home_first(args: list[str]) -> list[str]:
+    """`trueup status --home DIR` is `trueup --home DIR status`: people write it in either place."""
+    end = args.index("--") if "--" in args else len(args)
+    for at, one in enumerate(args[:end]):
+        width = 2 if one == "--home" else 1 if one.startswith("--home=") else 0
+        if width and at + width <= end:
+            return [*args[at : at + width], *args[:at], *args[at + width :]]
+    return args
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
