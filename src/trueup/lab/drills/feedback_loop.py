@@ -248,8 +248,8 @@ def _page(home: Path, echo: Told, open_: Told, appeal: Floats, best: float) -> P
     )
     wrong = lines(
         [
-            Series("its own echo", errors(echo.plain)), Series("exploring, rows as they are", errors(open_.plain)),
-            Series("exploring, weighted", errors(open_.weighted)),
+            Series("exploring, weighted", errors(open_.weighted)), Series("its own echo", errors(echo.plain)),
+            Series("exploring, no weights", errors(open_.plain)),
         ],
         title="How far off the appeal of an item is, at worst", x_label="week", zero=True,
         desc="Exploration brings the rows, the weights take the bias out.",
