@@ -20,7 +20,10 @@ from trueup.data._readers import plain, rows_of
 from trueup.data.times import parse_time
 
 SAMPLE = 1_000
-_UNITS = ("unit", "user_id", "user", "account", "customer_id", "session_id", "session", "client_id")
+_UNITS = (
+    "unit", "unit_id", "user_id", "user", "customer_id", "customer", "account_id", "account", "client_id", "client", "member_id",
+    "member", "visitor_id", "visitor", "device_id", "session_id", "session",
+)
 _TIMES = ("ts", "time", "timestamp", "created_at", "created", "datetime", "date", "date_added", "day")
 _KEYS = ("id", "row_id", "key", "uuid", "request_id")
 _KNOWN = ("known", "known_at", "labelled_at", "labeled_at", "label_time")
