@@ -80,3 +80,19 @@ def test_the_page_of_the_command_line_is_fresh() -> None:
     """docs/cli.md is written from the commands' help."""
     text = runpy.run_path(str(ROOT / "docs" / "_cli.py"))["text"]()
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == text, "run python docs/_cli.py"
+
+
+def test_what_must_not_wait_needs_no_words_and_says_who(tmp_path: Path, capsys: Any) -> None:
+    """HIT-01: `pause` and `resume` as `status` names them, without a reason; the name stands in the Decision."""
+    from trueup.lab.drills._drill import installed
+    from trueup.store import Ledger
+
+    with Ledger.open(tmp_path) as ledger:
+        installed(ledger, "toys", "stone")
+    assert run(capsys, "--home", tmp_path, "pause", "--as", "Ada")[0] == 0
+    assert "paused: no reason given (trueup resume)" in run(capsys, "--home", tmp_path, "status")[1]
+    code, said, _ = run(capsys, "--home", tmp_path, "resume", "--json")
+    assert code == 0
+    assert json.loads(said)["reason"] == "no reason given"
+    with Ledger.open(tmp_path) as ledger:
+        assert [one.actor for one in ledger.decisions("toys", kind="pause")] == ["Ada (unverified)"]

@@ -16,7 +16,10 @@ from trueup.core.errors import ArgumentError, DataError, NotFound
 from trueup.core.json import dumps, loads
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-reason_option = click.option("--reason", "-m", required=True, help="Why; it is recorded with the Decision.")
+_WHY = "Why; it is recorded with the Decision."
+reason_option = click.option("--reason", "-m", required=True, help=_WHY)
+hasty_reason = click.option("--reason", "-m", default="no reason given", help=_WHY)
+"""Of what must not wait for words."""
 
 
 def _say(decision: Decision, json_: bool) -> None:
@@ -36,7 +39,7 @@ as_name = click.option("--as", "name", metavar="NAME", help="Who says so. [defau
 
 @click.command("approve")
 @click.argument("candidate", required=False)
-@click.option("--reason", "-m", help="Why; it is recorded with the Decision.")
+@click.option("--reason", "-m", help=_WHY)
 @as_name
 @click.option("--key", type=_FILE, help="The file of your private key: it signs what you say.")
 @click.option("--export", "export_", type=_FILE, help="Write the request to FILE, to be signed on another machine.")
@@ -149,37 +152,48 @@ def reject_(
 
 
 @click.command("pause")
-@reason_option
+@hasty_reason
+@as_name
 @loop_name
 @as_json
 @click.pass_context
-def pause_(ctx: click.Context, reason: str, loop_: str | None, json_: bool) -> None:
+def pause_(ctx: click.Context, reason: str, name: str | None, loop_: str | None, json_: bool) -> None:
     """The champion serves everybody; nothing is trained or released until `resume`."""
-    from trueup.release import pause
+    from trueup.release import pause, told_as
 
-    _act(ctx, loop_, json_, lambda ledger, loop: pause(ledger, loop, reason=reason))
+    _act(ctx, loop_, json_, lambda ledger, loop: pause(
+        ledger, loop, reason=reason, who=told_as(name, None)
+    ))
 
 
 @click.command("resume")
-@reason_option
+@hasty_reason
+@as_name
 @loop_name
 @as_json
 @click.pass_context
-def resume_(ctx: click.Context, reason: str, loop_: str | None, json_: bool) -> None:
+def resume_(ctx: click.Context, reason: str, name: str | None, loop_: str | None, json_: bool) -> None:
     """Go on after a pause."""
-    from trueup.release import resume
+    from trueup.release import resume, told_as
 
-    _act(ctx, loop_, json_, lambda ledger, loop: resume(ledger, loop, reason=reason))
+    _act(ctx, loop_, json_, lambda ledger, loop: resume(
+        ledger, loop, reason=reason, who=told_as(name, None)
+    ))
 
 
 @click.command("rollback")
 @click.option("--to", metavar="CANDIDATE", help="One that has served before: it serves again, byte by byte as it was.")
-@reason_option
+@hasty_reason
+@as_name
 @loop_name
 @as_json
 @click.pass_context
-def rollback_(ctx: click.Context, to: str | None, reason: str, loop_: str | None, json_: bool) -> None:
+def rollback_(
+    ctx: click.Context, to: str | None, reason: str, name: str | None, loop_: str | None, json_: bool
+) -> None:
     """End the running release; where none runs, the champion before this one serves again."""
-    from trueup.release import rollback
+    from trueup.release import rollback, told_as
 
-    _act(ctx, loop_, json_, lambda ledger, loop: rollback(ledger, loop, reason=reason, to=to))
+    _act(ctx, loop_, json_, lambda ledger, loop: rollback(
+        ledger, loop, reason=reason, who=told_as(name, None), to=to
+    ))
