@@ -18,13 +18,17 @@ from trueup.cli._open import as_json, open_loop, show_json
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random in it.")
 @click.option("--releases", type=click.IntRange(min=20), help="aa: how many releases are simulated. [default: 400]")
 @click.option(
+    "--form", type=click.Choice(["ab", "bandit", "contextual", "interleave"]),
+    help="aa: the experiment of the drill's own release. [default: ab]",
+)
+@click.option(
     "--loop", "file", type=click.Path(exists=True, path_type=Path),
     help="aa: a loop file, whose stages and whose champion's log in its home are taken.",
 )
 @as_json
 @click.pass_context
 def drill_(
-    ctx: click.Context, name: str | None, seed: int, releases: int | None, file: Path | None, json_: bool
+    ctx: click.Context, name: str | None, seed: int, releases: int | None, form: str | None, file: Path | None, json_: bool
 ) -> None:
     """Inject a failure and see the loop survive it; without NAME, list the drills.
 
@@ -44,7 +48,9 @@ def drill_(
     found = find(name)
     root = ctx.find_root()
     named = root.get_parameter_source("home") is click.core.ParameterSource.COMMANDLINE
-    options: dict[str, Any] = {} if releases is None else {"releases": releases}
+    if form is not None and file is not None:
+        raise click.UsageError("--form is of the drill's own release: leave it out with --loop, whose stages are taken.")
+    options: dict[str, Any] = {name: given for name, given in (("releases", releases), ("form", form)) if given is not None}
     with ExitStack() as stack:
         if file is not None:
             options["loop"] = stack.enter_context(open_loop(ctx, file, None, create=False))

@@ -12,14 +12,16 @@ from trueup.release.carrying import carry_in, carry_out, sign_away
 from trueup.release.consent import standing, waiting_words
 from trueup.release.consent import waits as waiting
 from trueup.release.design import Guardrails, NoHarm
+from trueup.release.experiment import first_promotion
 from trueup.release.full import Full
-from trueup.release.interleaving import Interleave
+from trueup.release.interleaving import Interleave, score_of
 from trueup.release.keys import new_key
 from trueup.release.levels import next_level
 from trueup.release.offering import offer
+from trueup.release.offline import verdict_of
 from trueup.release.pairs import changed
 from trueup.release.people import approve, name_anchor, pause, reject, resume, rollback, whoami
-from trueup.release.policies import Feature
+from trueup.release.policies import Feature, fitted
 from trueup.release.population import Population
 from trueup.release.recommend import Recommendation, Situation, recommend
 from trueup.release.risk import Risk
@@ -61,6 +63,8 @@ __all__ = [
     "changed",
     "decide",
     "end",
+    "first_promotion",
+    "fitted",
     "forecast_trial",
     "measured",
     "method",
@@ -76,11 +80,13 @@ __all__ = [
     "reject",
     "resume",
     "rollback",
+    "score_of",
     "sign_away",
     "signed",
     "standing",
     "told_as",
     "unanchored",
+    "verdict_of",
     "waiting",
     "waiting_words",
     "whoami",

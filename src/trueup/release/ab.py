@@ -65,7 +65,10 @@ class AB:
         return found
 
     def enter(self, scene: Scene) -> dict[str, Any]:
-        arms = candidates_of(scene, self.arms)
+        return self.begin(scene, candidates_of(scene, self.arms))
+
+    def begin(self, scene: Scene, arms: dict[str, str]) -> dict[str, Any]:
+        """The parameters for these challengers, candidates by the names of their arms."""
         share = self.share if self.share is not None else len(arms) / (len(arms) + 1)
         forecast = sized(scene, self, len(arms), share, scene.release.level)
         part: dict[str, Any] = {"start": 0.0, "stop": self.traffic, "pi": share, "stage": 0}

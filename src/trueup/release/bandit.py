@@ -85,7 +85,10 @@ class Bandit:
         return outcome_problems("Bandit", self.outcome, terms, self.max_time)
 
     def enter(self, scene: Scene) -> dict[str, Any]:
-        arms = candidates_of(scene, self.arms)
+        return self.begin(scene, candidates_of(scene, self.arms))
+
+    def begin(self, scene: Scene, arms: dict[str, str]) -> dict[str, Any]:
+        """The parameters for these challengers, candidates by the names of their arms."""
         k = len(arms) + 1
         floor = 1.0 / (10 * k) if self.floor is None else self.floor
         forecast = sized(scene, self, len(arms), None, scene.release.level)
@@ -97,19 +100,20 @@ class Bandit:
         names = ["champion", *arms]
         return enter_trial(
             scene, self, arms, forecast, moves=True, policy=policy, every=us(self.every),
-            pi_range=[floor, 1.0 - floor] if self.contextual else None, slices=[self._slice(first(policy, names))],
+            pi_range=[floor, 1.0 - floor] if self.contextual else None, slices=[self.part(first(policy, names))],
         )
 
     def rule(self, scene: Scene) -> Ruling:
         ruling, result = rule_trial(scene, self)
         if result is None or scene.now < scene.release.stepped + scene.release.parameters["every"]:
             return ruling
-        slices = [self._slice(result["policy"])]
+        slices = [self.part(result["policy"])]
         if slices == scene.state.routing.get("slices"):
             return ruling
         return Ruling("HOLD", f"new probabilities: {ruling.reason}", ruling.evidence, slices=slices)
 
-    def _slice(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    def part(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """The routing's slice while the arms are drawn so."""
         if "policy" in drawn:
             return {"start": 0.0, "stop": self.traffic, "pi": 0.5, "stage": 0, "policy": drawn["policy"]}
         pi = sum(p for _, p in drawn["weights"])

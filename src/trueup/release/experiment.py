@@ -116,35 +116,65 @@ def by_arm(scored: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+class Comparison:
+    """One challenger against the champion at its part of the level, a unit at a time.
+
+    `tests` reads it at the end; a simulation that looks after each unit reads it on the way.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any], name: str) -> None:
+        from trueup.stats import ArmTest
+
+        names = parameters["names"]
+        low, high = parameters["pi_range"] or (None, None)
+        self.name, self.level = name, parameters["level"] / (len(names) - 1)
+        self._number = {arm: at for at, arm in enumerate(names)}
+        self._worst = parameters["missing"] == "worst"
+        self._may = parameters["since"] + parameters["min_time"]
+        self._test = ArmTest(
+            self.level, parameters["horizon"], parameters["margin"], parameters["w"], pi_min=low, pi_max=high,
+        )
+
+    def add(self, one: Row) -> bool:
+        """Count a matured unit; whether a look that ends with it would promote."""
+        y = one["y"]
+        if y is None:
+            if not self._worst:
+                return False
+            y = float(one["arm"] == "champion")
+        ripe = one["ts"] + one["within"] + SETTLE_US >= self._may
+        self._test.update_of(
+            self._number[self.name], self._number[one["arm"]], y, pi_arm=one["shares"][self.name],
+            pi_champion=one["shares"]["champion"], may_end=ripe,
+        )
+        return ripe and bool(self._test.promotes)
+
+    def result(self) -> dict[str, Any]:
+        """The evidence, its line, whether it promotes, and the units that were tested."""
+        test = self._test
+        return {"wealth": float(test.wealth), "line": 1.0 / self.level, "promotes": bool(test.promotes), "n": test.n}
+
+
 def tests(parameters: Mapping[str, Any], scored: Sequence[Row]) -> dict[str, Any]:
     """Each challenger against the champion, at its part of the level."""
-    from trueup.stats import ArmTest
-
-    names = parameters["names"]
-    level = parameters["level"] / (len(names) - 1)
-    low, high = parameters["pi_range"] or (None, None)
-    number = {name: at for at, name in enumerate(names)}
-    may = parameters["since"] + parameters["min_time"]
     found = {}
-    for name in names[1:]:
-        test = ArmTest(
-            level, parameters["horizon"], parameters["margin"], parameters["w"], pi_min=low, pi_max=high,
-        )
+    for name in parameters["names"][1:]:
+        compared = Comparison(parameters, name)
         for one in scored:
-            y = one["y"]
-            if y is None:
-                if parameters["missing"] != "worst":
-                    continue
-                y = float(one["arm"] == "champion")
-            test.update_of(
-                number[name], number[one["arm"]], y, pi_arm=one["shares"][name],
-                pi_champion=one["shares"]["champion"], may_end=one["ts"] + one["within"] + SETTLE_US >= may,
-            )
-        found[name] = {
-            "wealth": float(test.wealth), "line": 1.0 / level, "promotes": bool(test.promotes), "n": test.n,
-            **difference(scored, name),
-        }
+            compared.add(one)
+        found[name] = {**compared.result(), **difference(scored, name)}
     return found
+
+
+def first_promotion(parameters: Mapping[str, Any], scored: Sequence[Row]) -> str | None:
+    """The challenger that would have been promoted first had there been a look after each unit; None
+    where no look promotes. This is what looking as often as one likes comes to."""
+    compared = [Comparison(parameters, name) for name in parameters["names"][1:]]
+    for one in scored:
+        for challenger in compared:
+            if challenger.add(one):
+                return challenger.name
+    return None
 
 
 def difference(scored: Sequence[Row], name: str) -> dict[str, Any]:

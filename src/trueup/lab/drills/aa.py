@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueup.core.json import dumps
 from trueup.lab.drills._drill import Drill, installed
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 RELEASES, MOST = 400, 1_000
 UNITS, CLICKS, ERRORS = 4_000, 0.3, 0.03
 START = datetime(2026, 1, 1, tzinfo=UTC)
+FORMS = ("ab", "bandit", "contextual", "interleave")
+ITEMS = ("north", "south", "east", "west", "centre")
 SURE = 0.99      # of the intervals that the checks go by; 95 % ones are shown
 
 
-def _run(teller: Teller, seed: int, releases: int = RELEASES, loop: tuple[Loop, Ledger, Path] | None = None) -> None:
+def _run(
+    teller: Teller, seed: int, releases: int = RELEASES, loop: tuple[Loop, Ledger, Path] | None = None, form: str = "ab"
+) -> None:
     from contextlib import closing
 
     from trueup.lab.drills._releases import against
@@ -35,8 +40,8 @@ def _run(teller: Teller, seed: int, releases: int = RELEASES, loop: tuple[Loop, 
         terms = Context(definition, ledger, base=base).terms()
         _play(teller, against(ledger, terms, seed=seed, most=MOST), releases)
         return
-    with closing(_toy(teller.account.home, seed)) as ledger:
-        _play(teller, against(ledger, _terms(), seed=seed, most=MOST), releases)
+    with closing(_toy(teller.account.home, seed, form)) as ledger:
+        _play(teller, against(ledger, _terms(form), seed=seed, most=MOST), releases)
 
 
 def _play(teller: Teller, world: Against, releases: int) -> None:
@@ -52,12 +57,14 @@ def _play(teller: Teller, world: Against, releases: int) -> None:
                     f"{type(stage).__name__} accepts a loss of up to {margin:g}: an equal challenger is meant to pass "
                     "there, so the challenger's outcomes are made worse by exactly that."
                 )
+        if any(type(stage).__name__ == "Bandit" for stage, _ in world.stages):
+            teller.say("A bandit's probabilities are renewed 20 times in each release, from the units before.")
         if world.left_out:
             teller.say(f"not simulated: {', '.join(world.left_out)}")
         played = []
         for number in range(releases):
-            teller.progress(f"release {number + 1:,} of {releases:,}", 0, 0)
             played.append(world.one(number))
+            teller.count("release", number + 1, releases)
         counts = Counter(one.verdict for one in played)
         teller.say(", ".join(f"{verdict} {n:,}" for verdict, n in counts.most_common()))
         teller.account.scenes[-1].facts["verdicts"] = dict(counts)
@@ -89,21 +96,25 @@ def _rate(teller: Teller, what: str, hits: int, n: int, claim: float) -> None:
 def _control(teller: Teller, world: Against, played: Sequence[Played]) -> None:
     from trueup.lab.drills._releases import LOOKS
 
-    told = [one for one in played if one.z_peeked is not None]
-    if not told:
-        teller.say("No A/B among the stages that were reached: there is nothing to show a z-test on.")
+    levels: dict[str, float] = {type(stage).__name__: parameters.get("level", 0.0) for stage, parameters in world.stages}
+    told = {name: [one.z[name] for one in played if name in one.z] for name in levels}
+    if not any(told.values()):
+        teller.say("No experiment among the stages that were reached: there is nothing to show a z-test on.")
         return
-    level = next(parameters["level"] for stage, parameters in world.stages if type(stage).__name__ == "AB")
-    once, peeked = sum(bool(one.z_once) for one in told), sum(bool(one.z_peeked) for one in told)
-    low, high = interval(peeked, len(told))
-    teller.say(f"looked at once, at its end, it errs as it says: {once} of {len(told):,} = {once / len(told):.3f} at {level:g}")
-    teller.account.scenes[-1].facts["z-test"] = {"once": once, "peeked": peeked, "n": len(told), "level": level}
-    teller.expect(
-        low > level,
-        f"looked at {LOOKS} times, a z-test at {level:g} finds a difference in {peeked} of {len(told):,} = {peeked / len(told):.3f}, "
-        f"95 % interval [{low:.3f}, {high:.3f}]: these releases can tell a wrong test from a right one",
-        f"a peeked z-test that errs more often than {level:g}: else these releases show nothing",
-    )
+    for name, tests in told.items():
+        if not tests:
+            continue
+        level = levels[name]
+        once, peeked = sum(first for first, _ in tests), sum(any_ for _, any_ in tests)
+        low, high = interval(peeked, len(tests))
+        teller.say(f"{name}: looked at once, at its end, it errs in {once} of {len(tests):,} = {once / len(tests):.3f} at {level:g}")
+        teller.account.scenes[-1].facts[f"z-test of {name}"] = {"once": once, "peeked": peeked, "n": len(tests), "level": level}
+        teller.expect(
+            low > level,
+            f"{name}: looked at {LOOKS} times, a z-test at {level:g} finds a difference in {peeked} of {len(tests):,} = "
+            f"{peeked / len(tests):.3f}, 95 % interval [{low:.3f}, {high:.3f}]: these releases can tell a wrong test from a right one",
+            f"a peeked z-test that errs more often than {level:g} in {name}: else these releases show nothing",
+        )
 
 
 def interval(hits: int, n: int, sure: float = 0.95) -> tuple[float, float]:
@@ -122,21 +133,28 @@ def _click() -> Any:
     return Outcome.boolean("click", within=timedelta(hours=1), absent=False)
 
 
-def _terms() -> Any:
-    from trueup.release import AB, Canary, Full, Risk, Terms
+def _terms(form: str = "ab") -> Any:
+    from trueup.core.task import Outcome
+    from trueup.release import AB, Bandit, Canary, Feature, Full, Interleave, Risk, Terms
 
     hour, day = timedelta(hours=1), timedelta(days=1)
+    click, opened = _click(), Outcome("opened", "label")
+    times: dict[str, Any] = {"units": MOST, "min_time": day, "max_time": 14 * day}
+    gates: dict[str, Any] = {
+        "ab": AB(click, no_worse_by=0.0, detect=0.05, **times),
+        "bandit": Bandit(click, no_worse_by=0.0, detect=0.05, **times),
+        "contextual": Bandit(click, policy="lints", features=[Feature("age", 0, 100)], no_worse_by=0.0, detect=0.05, **times),
+        "interleave": Interleave("opened", **times),
+    }
     return Terms(
-        loop="aa", digest="0" * 64, risk=Risk(), outcomes=(_click(),), predictor=lambda _: None, margin=0.0,  # type: ignore[arg-type,return-value]
-        stages=(
-            Canary(0.05, 0.25, 0.5, step=hour, units=MOST),
-            AB(_click(), no_worse_by=0.0, detect=0.05, units=MOST, min_time=day, max_time=14 * day), Full(),
-        ),
+        loop="aa", digest="0" * 64, risk=Risk(), outcomes=(click, opened), predictor=lambda _: None, margin=0.0,  # type: ignore[arg-type,return-value]
+        stages=(Canary(0.05, 0.25, 0.5, step=hour, units=MOST), gates[form], Full()),
     )
 
 
-def _toy(home: Path, seed: int) -> Ledger:
-    """A ledger with a champion and the log of its clicks, errors and seconds."""
+def _toy(home: Path, seed: int, form: str = "ab") -> Ledger:
+    """A ledger with a champion and the log of its clicks, errors and seconds; for a contextual bandit
+    clicks depend on an age, and for an interleaving answers are rankings of which items are opened."""
     import numpy as np
 
     from trueup.core.clock import ManualClock, to_us
@@ -149,14 +167,25 @@ def _toy(home: Path, seed: int) -> Ledger:
     rng = np.random.default_rng(seed)
     clicked, erred = rng.random(UNITS) < CLICKS, rng.random(UNITS) < ERRORS
     seconds = rng.lognormal(-2.0, 0.5, UNITS)
+    ages = rng.integers(0, 101, UNITS)
+    if form == "contextual":
+        clicked = rng.random(UNITS) < CLICKS * ages / 50.0
+    opens = rng.random((UNITS, len(ITEMS))) < 0.5 / (1.0 + np.arange(len(ITEMS)))  # the higher, the more often
     events = []
     for at in range(UNITS):
         ts, ident = to_us(START) + at * 1_000_000, f"aa-{at}"
+        answer = dumps(list(ITEMS)) if form == "interleave" else '"a"'
         events.append(Event(
             ident, "aa", "interaction", ts, ts, unit=f"u{at}", choice=ident, arm="champion", candidate=champion,
-            input='"q"', output=None if erred[at] else '"a"', error="failed" if erred[at] else None, seconds=float(seconds[at]),
+            input=dumps({"age": int(ages[at])}), output=None if erred[at] else answer, error="failed" if erred[at] else None,
+            seconds=float(seconds[at]),
         ))
         events.append(outcome("aa", ident, "click", bool(clicked[at] and not erred[at]), ts=ts, received=ts))
+        if form == "interleave" and not erred[at]:
+            events += [
+                outcome("aa", ident, "opened", item, ts=ts, received=ts, key=item)
+                for item, seen in zip(ITEMS, opens[at], strict=True) if seen
+            ]
     ledger.append(events)
     clock.advance(timedelta(days=1))
     return ledger
@@ -168,5 +197,5 @@ DRILL = Drill(
     failure="a release finds a difference where there is none: the champion is released against itself, again and again",
     seen="it is promoted and rolled back no more often than the levels say, on units on which a peeked z-test errs",
     run=_run,
-    takes=("releases", "loop"),
+    takes=("releases", "loop", "form"),
 )

@@ -114,3 +114,10 @@ class Teller:
             self._bar.update(self._task, description=what, completed=done)
         else:
             self._bar.update(self._task, description=what)
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """`done` of `total`: on a terminal in the bar, elsewhere a line each tenth."""
+        if self.console.is_terminal:
+            self._bar.update(self._task, description=f"{what} {done:,} of {total:,}", completed=done, total=total)
+        elif done == total or (total >= 10 and done % (total // 10) == 0):
+            self.console.print(f"    {what} {done:,} of {total:,}", style="dim", soft_wrap=True)
