@@ -5,12 +5,13 @@ import csv
 import json
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trueup.core.errors import DataError, Refused, UnknownName
+from trueup.core.errors import ArgumentError, DataError, Refused, UnknownName
 from trueup.evaluate import AtLeast, NoWorse
 from trueup.loop import load_loop
 from trueup.loop.starting import start
@@ -78,8 +79,8 @@ def test_several_labels_and_one_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("header", "rows", "words"), [
-    (["text", "label"], [(f"text {n}", "same") for n in range(200)], "two classes"),
-    (["text", "label"], [(f"text {n}", "ab"[n % 2]) for n in range(50)], "at least 100 labelled rows"),
+    (["text", "label"], [(f"text {n}", "same") for n in range(200)], "two different answers"),
+    (["text", "label"], [(f"text {n}", "ab"[n % 2]) for n in range(50)], "at least 100 answered rows"),
     (["price", "label"], [(n, "ab"[n % 2]) for n in range(200)], "expected a text, or several columns"),
     (["text"], [(f"text {n}",) for n in range(200)], "expected a column of labels"),
 ])  # fmt: skip
@@ -106,3 +107,91 @@ def test_files_are_never_written_over_unasked(tmp_path: Path) -> None:
     start("classify", tmp_path / "x1", force=True)
     with pytest.raises(UnknownName):
         start("regress", tmp_path / "x2")
+
+
+COLOURS = ("red", "blue", "green", "black", "white")
+
+
+def pairs(path: Path, n: int, *, several: bool = False, long: bool = False) -> Path:
+    """Questions about the colours of things, as JSON lines."""
+    start_, rng = datetime(2026, 1, 1, tzinfo=UTC), random.Random(4)
+    with path.open("w", encoding="utf-8") as file:
+        for at in range(n):
+            colour = rng.choice(COLOURS)
+            row: dict[str, Any] = {"prompt": f"which colour has thing {at}, the {colour[0]} one?", "completion": colour}
+            if several:
+                row = {"instruction": "name the colour", "input": f"thing {at}, the {colour[0]} one", "output": colour}
+            if long:
+                row["completion"] = f"the thing that you ask about is, as far as anybody knows, {colour} on all sides"
+            row |= {"customer": f"c{at % 40}", "created_at": (start_ + timedelta(hours=at)).isoformat()}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def language_model(folder: Path) -> Path:
+    from trueup.testing.language import tiny_causal_lm
+
+    return tiny_causal_lm(folder, [f"which colour has thing {at}, the one? {' '.join(COLOURS)}" for at in range(30)])
+
+
+def test_questions_and_texts_begin_a_loop_of_adapters(tmp_path: Path) -> None:
+    """TRN-01: what `init generate` writes can work, with the prompt and the scorer that the answers ask for."""
+    from trueup.evaluate import Exact, RougeL
+    from trueup.models import LocalModel, Prompt
+    from trueup.train import Lora
+
+    model = language_model(tmp_path / "model")
+    made = start("generate", tmp_path / "short", pairs(tmp_path / "p.jsonl", 900), model=str(model))
+    loop = load_loop(tmp_path / "short")
+    assert not [problem for problem in made.problems if problem.severe]
+    assert loop.champion == LocalModel(str(model), prompt=Prompt(max_new_tokens=16))
+    assert isinstance(loop.trainer, Lora)
+    assert (loop.task.input, loop.task.unit, loop.task.answers) == ("prompt", "customer", "text")
+    assert [type(gate.scorer) for gate in loop.gates] == [Exact]  # type: ignore[attr-defined]
+    assert len(loop.golden()[0].load()) == 180
+    start("generate", tmp_path / "long", pairs(tmp_path / "l.jsonl", 900, long=True), model=str(model))
+    assert isinstance(load_loop(tmp_path / "long").gates[0].scorer, RougeL)  # type: ignore[attr-defined]
+    start("generate", tmp_path / "two", pairs(tmp_path / "t.jsonl", 900, several=True), model="owner/name")
+    two = load_loop(tmp_path / "two")
+    assert two.champion == LocalModel("owner/name", prompt=Prompt("{instruction}\n{input}\n", max_new_tokens=16))
+    assert start("generate", tmp_path / "none", model="owner/name").notes == ("no data: the names of columns are examples",)
+
+
+def test_what_init_generate_writes_trains_and_waits_for_a_person(tmp_path: Path) -> None:
+    """TRN-01: a first adapter from a file of one's own, through the gates, in the shape that it was written."""
+    from trueup.data import import_file
+    from trueup.loop import run
+    from trueup.registry import candidates
+    from trueup.store import Ledger
+
+    folder, data = tmp_path / "bot", pairs(tmp_path / "p.jsonl", 400)
+    start("generate", folder, data, model=str(language_model(folder / "model")))
+    assert 'LocalModel(HERE / "model"' in (folder / "loop.py").read_text()
+    loop = load_loop(folder)
+    with Ledger.open(folder / ".trueup") as ledger:
+        import_file(ledger, data, loop.name, task=loop.task, outcomes=loop.outcomes)
+        kinds = [(one.kind, one.verdict) for one in run(loop, ledger, now=True, base=folder)]
+        assert kinds[:2] == [("install", "PROMOTE"), ("look", "TRAIN")]
+        assert kinds[2][0] == "candidate"
+        trained = candidates(ledger, loop.name)[-1]
+        assert trained.trainer is not None
+        assert (ledger.artifacts.path(trained.model) / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("kind", "model", "words"), [
+    ("generate", None, "--model"), ("generate", "no such folder", "owner/name"), ("generate", ".", "config.json"),
+    ("classify", "owner/name", "init generate"),
+])
+def test_a_model_is_named_where_one_is_needed(kind: str, model: str | None, words: str, tmp_path: Path) -> None:
+    if model == ".":
+        model = str(tmp_path)
+    with pytest.raises(ArgumentError) as error:
+        start(kind, tmp_path / "x", model=model)
+    assert words in f"{error.value.message} {error.value.cure}"
+    assert not (tmp_path / "x").exists()
+
+
+def test_texts_without_a_column_of_answers_are_refused(tmp_path: Path) -> None:
+    data = write(tmp_path / "x.csv", ["question", "place"], [[f"q{at}", f"p{at}"] for at in range(200)])
+    with pytest.raises(DataError, match="right answers"):
+        start("generate", tmp_path / "x", data, model="owner/name")

@@ -17,14 +17,19 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.command("init")
 @click.argument("kind", metavar="KIND")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--data", type=click.Path(path_type=Path), help="JSON lines, CSV or Parquet with labels.")
+@click.option("--data", type=click.Path(path_type=Path), help="JSON lines, CSV or Parquet with right answers.")
+@click.option("--model", metavar="MODEL", help="generate: a language model's folder, or its id on the hub.")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 @as_json
-def init_(kind: str, folder: Path, data: Path | None, force: bool, json_: bool) -> None:
-    """Write a working loop into DIR. KIND is classify."""
+def init_(kind: str, folder: Path, data: Path | None, model: str | None, force: bool, json_: bool) -> None:
+    """Write a working loop into DIR.
+
+    KIND is classify (a label for each input, by scikit-learn or XGBoost) or generate (a text, by an adapter
+    on the language model of --model, which needs trueup[loop,lora]).
+    """
     from trueup.loop.starting import start
 
-    made = start(kind, folder, data, force=force)
+    made = start(kind, folder, data, model=model, force=force)
     severe = [problem for problem in made.problems if problem.severe]
     if json_:
         show_json(made.to_json())

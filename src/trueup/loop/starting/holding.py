@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from trueup.data import GoldenItems, GoldenSet, Mapping, Profile
 
 SHARE, MOST, LEAST = 0.2, 600, 20
+ANSWERS = ("completion", "response", "answer", "output", "target", "summary", "reply", "label")
+QUESTIONS = ("prompt", "instruction", "question", "input", "text", "document", "article", "message", "query")
 READ = 200_000  # rows of a file that are looked at
 CLASS_ITEMS = 56  # of a class, from which its slice can be tested at a margin of .10 and level .05
 
@@ -61,39 +63,59 @@ class Held:
         return golden_items("core", [checked_item(item) for item in self.items], slices, "core.jsonl")
 
 
-def hold_out(data: Path, loop: str, *, seed: int = 0) -> Held:
+def hold_out(data: Path, loop: str, *, texts: bool = False, seed: int = 0) -> Held:
     """Profile a file, read it as an import would, and draw golden items from it with a seed.
 
-    Raises DataError where there is no column of labels, one class only, or too few rows.
+    With `texts` the right answers are texts, found by their column's name, else labels. Raises
+    DataError where there is no such column, one answer only, or too few rows.
     """
     from trueup.data import profile, propose_mapping
 
     seen = profile(data)
-    if seen.label is None or seen.answers not in ("label", "labels"):
-        found = "no column with few different values" if seen.label is None else f"{seen.label} ({seen.answers})"
-        raise DataError(
-            f"expected a column of labels in {data.name}, got {found}",
-            cure="call the column of right answers 'label'",
-        )
-    answers = cast(Literal["label", "labels"], seen.answers)
     columns = {column.name for column in seen.columns}
-    task = Task("input" if "input" in columns else _free("features", columns), "prediction", seen.unit or "row", answers)
-    label = Outcome.of_input(seen.label)
+    told, answers, given = _text_columns(seen, data) if texts else _label_columns(seen, data)
+    task = Task(given or _free("features", columns), "prediction", seen.unit or "row", answers)
+    label = Outcome.of_input(told)
     mapping = propose_mapping(data, task, [label])
     if isinstance(mapping.input, str):
         task = Task(mapping.input, task.output, task.unit, answers)
         mapping = propose_mapping(data, task, [label])
-    if seen.label not in mapping.outcomes:
-        raise DataError(f"expected {seen.label} as the label in {data.name}, but the task claims that column")
+    if told not in mapping.outcomes:
+        raise DataError(f"expected {told} as the answer in {data.name}, but the task claims that column")
     rows = _rows(data, loop, mapping, task, label)
     if len(rows) < 5 * LEAST:
-        raise DataError(f"expected at least {5 * LEAST} labelled rows that differ in {data.name}, got {len(rows)}")
+        raise DataError(f"expected at least {5 * LEAST} answered rows that differ in {data.name}, got {len(rows)}")
     usual = Counter(rows.values()).most_common(2)
     if len(usual) < 2:
-        raise DataError(f"expected at least two classes in {data.name}, got only {usual[0][0]:.80}")
+        raise DataError(f"expected at least two different answers in {data.name}, got only {usual[0][0]:.80}")
     items, sliced = _draw(rows, seed, answers)
-    floor = _score(items, loads(usual[0][0]), answers)
-    return Held(seen, task, seen.label, mapping, len(rows), items, loads(usual[0][0]), floor, sliced)
+    floor = 0.0 if answers == "text" else _score(items, loads(usual[0][0]), answers)
+    return Held(seen, task, told, mapping, len(rows), items, loads(usual[0][0]), floor, sliced)
+
+
+def _label_columns(seen: Profile, data: Path) -> tuple[str, Literal["label", "labels"], str | None]:
+    """The column of labels, their kind, and the column of the input where one has that name."""
+    if seen.label is None or seen.answers not in ("label", "labels"):
+        found = "no column with few different values" if seen.label is None else f"{seen.label} ({seen.answers})"
+        raise DataError(
+            f"expected a column of labels in {data.name}, got {found}",
+            cure="call the column of right answers 'label'; of texts: trueup init generate",
+        )
+    named = "input" if any(column.name == "input" for column in seen.columns) else None
+    return seen.label, cast(Literal["label", "labels"], seen.answers), named
+
+
+def _text_columns(seen: Profile, data: Path) -> tuple[str, Literal["text"], str | None]:
+    """The column of answers, and of the question where only one asks."""
+    names = {column.name.lower(): column.name for column in seen.columns if column.type in ("text", "number as text")}
+    answer = next((names[one] for one in ANSWERS if one in names), None)
+    if answer is None:
+        raise DataError(
+            f"expected a column of right answers in {data.name}, got {', '.join(names.values()) or 'no text'}",
+            cure=f"call it {' or '.join(map(repr, ANSWERS[:4]))}",
+        )
+    asking = [names[one] for one in QUESTIONS if one in names and names[one] != answer]
+    return answer, "text", asking[0] if len(asking) == 1 else None
 
 
 def _free(name: str, taken: set[str]) -> str:
