@@ -34,7 +34,7 @@ from trueup.registry._mlflow import connected, make_database, versions
 from trueup.release import approve, read
 from trueup.service import Pace, Service, board, runs, serve
 from trueup.service.board import service
-from trueup.service.durable import statuses
+from trueup.service.place import statuses
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.testing.toys import KINDS, sentence

@@ -265,3 +265,11 @@ def postgres() -> Iterator[str]:
     made = Server()
     yield made.url
     made.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of the test's own, to be stopped and started."""
+    made = Server()
+    yield made
+    made.close()

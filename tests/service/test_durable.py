@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from trueup.loop import Context, Loop
 from trueup.loop.pipeline import Pipeline, Step, follow
 from trueup.models import ConstantModel
 from trueup.service import Durable
-from trueup.service.durable import statuses
+from trueup.service.place import statuses
 from trueup.store import Ledger
 from trueup.train import Sklearn
 
@@ -65,7 +66,7 @@ def second(context, data):
     if what == "slow":
         import time
         time.sleep(0.3)
-    while what == "hang":
+    while what == "hang" or (what == "wait" and wanted.read_text() == "wait"):
         context.wait("second", 0.05)
     context.say("second", 1, 1)
     return {"sum": data["first"]["sum"] + 1}
@@ -317,6 +318,43 @@ def test_an_engine_that_drives_a_run_is_not_let_go_of(ledger: Ledger, make: Make
     assert not any(tried)
 
 
+def test_an_engine_that_is_being_reached_holds_up_nobody(ledger: Ledger, make: Make) -> None:
+    """ORC-04: a server that takes a connection and says nothing: the service goes on looking meanwhile."""
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://ada@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
+        with Durable(ledger.home, url, say=lambda _, words: said.append(words)) as durable:
+            thread = threading.Thread(target=durable, args=(make(), pipeline(), RUN))
+            thread.start()
+            silent.accept()[0].detach()
+            assert not durable.rest(0)
+            assert said == [], "it waited for the server"
+            thread.join(60)
+    assert "cannot be used" in said[0]
+    assert notes(ledger) == ["first", "second", "last"]
+
+
+def test_a_workflow_that_somebody_has_cancelled_is_finished_in_process(ledger: Ledger, make: Make) -> None:
+    said: list[str] = []
+    found: list[Any] = []
+    ask(ledger, "wait")
+    with Durable(ledger.home, say=lambda _, words: said.append(words)) as durable:
+        thread = threading.Thread(target=lambda: found.append(durable(make(), pipeline(), RUN)))
+        thread.start()
+        end = time.monotonic() + 60
+        while "second" not in notes(ledger):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        client = durable.place.client()
+        client.cancel_workflow("y-1")
+        client.destroy()
+        ask(ledger, "")
+        thread.join(60)
+    assert found == [{"square": 49}]
+    assert any("this run is performed in process" in one for one in said)
+    assert [one["step"] for one in ledger.records("toys", "step")] == ["first", "last"]
+
+
 def test_what_the_engine_holds_is_json(ledger: Ledger, make: Make) -> None:
     with Durable(ledger.home) as durable:
         durable(make(), pipeline(), RUN)
@@ -345,3 +383,33 @@ def test_a_url_of_another_kind_is_refused_without_showing_it(tmp_path: Path) -> 
     with pytest.raises(ArgumentError) as refused:
         Durable(tmp_path, "mysql://ada:hunter-two@host/db")
     assert "hunter-two" not in str(refused.value)
+
+
+@pytest.mark.parametrize("away", [0.0, 3.0])
+def test_a_server_that_goes_away_in_the_middle_of_a_run_holds_it_until_it_is_back(
+    ledger: Ledger, make: Make, server: Any, away: float
+) -> None:
+    """TRU-10: a real Postgres server, stopped while a stage runs: the run waits, and each step stands
+    once, whether the stage ends while it is away or after it has come back."""
+    found: list[Any] = []
+    ask(ledger, "wait")
+    with Durable(ledger.home, server.url) as durable:
+        thread = threading.Thread(target=lambda: found.append(durable(make(), pipeline(), RUN)))
+        thread.start()
+        end = time.monotonic() + 60
+        while "second" not in notes(ledger):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        server.stop()
+        if away:
+            ask(ledger, "")
+            thread.join(away)
+            assert thread.is_alive(), "what the stage gave cannot be recorded yet"
+            assert "last" not in notes(ledger)
+        server.start()
+        ask(ledger, "")
+        thread.join(120)
+    assert found == [{"square": 49}]
+    assert notes(ledger) == ["first", "second", "last"], "no stage was entered twice"
+    assert [one["step"] for one in ledger.records("toys", "step")] == ["first", "last"]
+    assert statuses(ledger.home, server.url) == {"y-1": {"status": "SUCCESS", "version": "toy-1"}}

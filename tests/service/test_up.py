@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from trueup.store import Ledger
 from trueup.store.locks import holder
 
 Start = Callable[..., Any]
@@ -190,6 +191,39 @@ def test_mon_01_a_training_that_dies_in_the_service_is_told_once(place: Place, s
     told = [json.loads(line) for line in (place.home / "alerts.jsonl").read_text().splitlines()]
     assert [(one["kind"], one["severity"]) for one in told] == [("failed", "error")]
     assert told[0]["command"].startswith("trueup why ")
+
+
+def test_tru_10_a_database_server_that_goes_away_holds_the_run_and_nothing_else(
+    place: Place, start: Start, server: Any, trueup: Any, wait_for: Any
+) -> None:
+    """A real Postgres server, stopped in the middle of a training: a pause is obeyed, a stop ends the
+    service, and once the server is back each step stands once."""
+    one = start("--durable", server.url)
+    wait_for(place.begun)
+    server.stop()
+    assert trueup("pause", "-m", "lunch").returncode == 0
+    one.until("PAUSE pause")
+    assert trueup("resume", "-m", "back").returncode == 0
+    assert one.stop() == 0, "whoever stops it need not wait for the server"
+    server.start()
+    two = start("--durable", server.url)
+    wait_for(lambda: place.begun() == 2)
+    server.stop()
+    place.go()
+    wait_for(lambda: "train" in steps(place))
+    assert two.stop() == 0, "nor where it waits for it"
+    three = start("--durable", server.url)
+    three.until("cannot be used")
+    server.start()
+    three.until("NOTE start")
+    assert three.stop() == 0
+    assert [kind for kind in place.kinds() if kind[0] not in ("pause", "resume")] == TRAINED
+    assert sorted(steps(place)) == ["gates", "register", "snapshot", "start", "train"]
+
+
+def steps(place: Place) -> list[str]:
+    with Ledger.open(place.home) as ledger:
+        return [one["step"] for one in ledger.records("toys", "step")]
 
 
 def test_tru_12_a_service_that_observes_decides_nothing(place: Place, start: Start, trueup: Any) -> None:

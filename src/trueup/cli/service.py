@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from contextlib import nullcontext
@@ -16,7 +17,7 @@ import click
 from trueup.cli._open import as_json, home_of, loop_name, only_loop, open_ledger, show_json
 
 if TYPE_CHECKING:
-    from trueup.service import Line
+    from trueup.service import Line, Service
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -60,8 +61,18 @@ def up_(
         else:
             click.echo(json.dumps(line.to_json(), ensure_ascii=False) if json_ else str(line))
 
+    kept: list[Service] = []
+
+    def watch(service: Service) -> None:
+        kept.append(service)
+        if view is not None:
+            view.watch(service)
+
     with view.shown() if view is not None else nullcontext():
-        up(files, home, once=once, lasting=lasting, durable=durable, tell=tell, watch=view.watch if view else None)
+        up(files, home, once=once, lasting=lasting, durable=durable, tell=tell, watch=watch)
+    if kept[0].stuck:  # the engine's threads wait for a server that is away: they are left as a kill leaves them
+        sys.stdout.flush()
+        os._exit(0)
 
 
 @click.group("runs", invoke_without_command=True)

@@ -12,6 +12,10 @@ that the ledger names. Two hazards of the engine are met here:
   of another version is begun anew from what the ledger has recorded of it.
 
 A stage that is held raises no Exception, and leaves its workflow pending, with nothing recorded.
+
+While a server is away the engine asks it again and again, and the run waits: what its stage gave is
+recorded once the server is back. Nobody else does: whoever stops or holds the run leaves its thread
+behind, which enters no stage any more.
 """
 
 from __future__ import annotations
@@ -19,24 +23,23 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trueup.core.errors import ArgumentError, Busy, Conflict, Held, MissingDependency, StoreError
-from trueup.core.json import dumps, loads
+from trueup.core.errors import Busy, Conflict, Held, MissingDependency, StoreError
 from trueup.loop import Context
-from trueup.loop.pipeline import Pipeline, attempt, follow
+from trueup.loop.pipeline import Pipeline, Step, attempt, follow
 from trueup.release import read
+from trueup.service.place import OFF, URL, Place, quiet, version_of
 from trueup.store import lock
 
-LOCK, FOLDER, NAME = "durable", "durable", "trueup"
-URL = "TRUEUP_DURABLE_URL"
-OFF = "off"
+LOCK = "durable"
 REST = 60.0  # seconds without a run after which a service lets go of the engine
+AWAY = 2.0   # seconds after which an engine that does not record what a stage gave is taken to be away
+CLOSING = 10.0  # seconds that letting go of it takes at most
 _OPEN = ("PENDING", "ENQUEUED", "DELAYED", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 Say = Callable[[str, str], Any]
@@ -46,9 +49,14 @@ class _Later(Held):
     """A stage met something that passes by itself: its workflow stays pending."""
 
 
+class EngineFailed(Exception):
+    """The engine has given a run up: it is performed without it."""
+
+
 @dataclass(slots=True)
 class _Live:
-    """A run that is driven in this process."""
+    """A run that is driven in this process. `since` is when the engine took over, None while a stage of
+    ours is at work; `left` says that nobody waits for it any more."""
 
     context: Context
     pipeline: Pipeline
@@ -56,6 +64,8 @@ class _Live:
     guard: threading.Lock = field(default_factory=threading.Lock)
     done: threading.Event = field(default_factory=threading.Event)
     entered: bool = False
+    left: bool = False
+    since: float | None = None
     result: dict[str, Any] | None = None
     raised: BaseException | None = None
 
@@ -79,6 +89,8 @@ class Durable:
         self._launching = threading.Lock()
         self._held = ExitStack()
         self._launched, self._ended = False, 0.0
+        self.stuck = False
+        """After `close`: whether threads of the engine still wait for a server that is away."""
 
     def __enter__(self) -> Durable:
         return self
@@ -95,16 +107,16 @@ class Durable:
         try:
             try:
                 self._launch(context, pipeline, run["id"])
-            except Busy:
+                self._submit(live)
+                return self._await(live)
+            except (Busy, Conflict, StoreError):
                 raise
             except Exception as error:  # the ledger is the record: the run does not need the engine
                 words = self.place.masked(f"{type(error).__name__}: {error}")[:300]
                 self._say(context.loop.name, f"{self.place} cannot be used, this run is performed in process: {words}")
+                with live.guard:
+                    live.entered = live.left = True
                 return follow(context, pipeline, run)
-            self._submit(live)
-            found = self._await(live)
-            self._recorded(run["id"])
-            return found
         finally:
             del self._live[run["id"]]
             self._ended = time.monotonic()
@@ -112,16 +124,25 @@ class Durable:
     def rest(self, after: float = REST) -> bool:
         """Let go of the engine where it has driven nothing for so many seconds, since its threads ask its
         database several times a second for as long as it is launched; whether it did."""
-        with self._launching:
+        if not self._launching.acquire(blocking=False):  # a server that does not answer holds up nobody
+            return False
+        try:
             if not self._launched or self._live or time.monotonic() - self._ended < after:
                 return False
             self._destroy()
+        finally:
+            self._launching.release()
         return True
 
     def close(self) -> None:
         """Let go of the engine and of its lock; what runs stays pending."""
         with self._launching:
-            self._destroy()
+            thread = threading.Thread(target=self._destroy, name="durable-close", daemon=True)
+            thread.start()
+            until = time.monotonic() + CLOSING
+            for one in (thread, *(one for one in threading.enumerate() if one.name.startswith("dbos-executor"))):
+                one.join(max(0.1, until - time.monotonic()))
+                self.stuck |= one.is_alive()
 
     def _destroy(self) -> None:
         if self._launched:
@@ -159,13 +180,25 @@ class Durable:
             _CURRENT, self._launched = self, True
 
     def _submit(self, live: _Live) -> None:
-        """Begin the run's workflow, or go on with one that an earlier process left."""
+        """Begin the run's workflow, or go on with one that an earlier process left: in a thread of its
+        own, since the engine asks a server that is away for as long as it is."""
+        _, state = read(live.context.ledger, live.context.loop.name)
+
+        def act() -> None:
+            try:
+                self._begin(live, state.champion or "")
+            except BaseException as error:
+                live.raised = error
+                live.done.set()
+
+        live.since = time.monotonic()
+        threading.Thread(target=act, name="durable-begin", daemon=True).start()
+
+    def _begin(self, live: _Live, champion: str) -> None:
         from dbos import DBOS, SetWorkflowID
 
         ident, name = live.run["id"], live.context.loop.name
         version = version_of(live.pipeline)
-        _, state = read(live.context.ledger, name)
-        champion = state.champion or ""
         found = DBOS.get_workflow_status(ident)
         if found is not None:
             same = found.app_version == version and list(found.input["args"] if found.input else ()) == [ident, champion]
@@ -180,25 +213,34 @@ class Durable:
             DBOS.start_workflow(workflow(), ident, champion)
 
     def _await(self, live: _Live) -> dict[str, Any]:
+        shown = False
         while not live.done.wait(0.1):
             with live.guard:
-                if live.context.stopping() and not live.entered:
-                    live.entered = True  # nobody may begin it any more
-                    raise Held("waiting for the engine")
+                away = live.since is not None and time.monotonic() - live.since > AWAY
+                if live.context.stopping() and (away or not live.entered):
+                    live.entered = live.left = True  # nobody may begin it, or go on with it, any more
+                    raise Held(f"waiting for {self.place}")
+            if away and not shown:
+                live.context.show(f"waiting for {self.place}", 0, 0)
+            shown = away
         if live.raised is not None:
             raise live.raised
         assert live.result is not None
+        recorded = threading.Thread(target=self._recorded, args=(live.run["id"],), name="durable-end", daemon=True)
+        recorded.start()
+        recorded.join(AWAY)
         return live.result
 
     def _recorded(self, ident: str) -> None:
         """Give the engine a moment to record how a run ended."""
         from dbos import DBOS
 
-        for _ in range(40):
-            found = DBOS.get_workflow_status(ident)
-            if found is None or found.status not in _OPEN:
-                return
-            time.sleep(0.05)
+        with suppress(Exception):  # it has ended: what the engine says of it is for people
+            for _ in range(40):
+                found = DBOS.get_workflow_status(ident)
+                if found is None or found.status not in _OPEN:
+                    return
+                time.sleep(0.05)
 
     def _tidy(self, context: Context, ident: str) -> None:
         """Take out of the engine what the ledger has ended, and say so: killed at the very end, or
@@ -222,17 +264,21 @@ class Durable:
         with live.guard:
             if live.entered:
                 raise Held(f"{ident} runs already")
-            live.entered = True
+            live.entered, live.since = True, time.monotonic()
         return live
 
-    def stage(self, ident: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
+    def stage(self, live: _Live, step: Step, data: dict[str, Any]) -> dict[str, Any]:
         """Perform one stage of a run."""
-        live = self._live[ident]
-        step = next(one for one in live.pipeline.steps if one.name == name)
+        with live.guard:
+            if live.left:
+                raise Held("nobody waits for it any more")
+            live.since = None
         try:
-            return attempt(live.context, ident, step, data)
+            return attempt(live.context, live.run["id"], step, data)
         except (Busy, Conflict, StoreError) as error:
             raise _Later(str(error)) from error
+        finally:
+            live.since = time.monotonic()
 
 
 _CURRENT: Durable | None = None
@@ -258,8 +304,11 @@ def _run(ident: str, _champion: str) -> dict[str, Any]:
     except _Later as later:
         live.raised = later.__cause__
         raise
-    except BaseException as error:
-        live.raised = error
+    except Held as held:
+        live.raised = held
+        raise
+    except BaseException as error:  # the engine's own, such as a workflow that somebody has cancelled
+        live.raised = error if isinstance(error, Exception) else EngineFailed(f"{type(error).__name__}: {error}")
         raise
     finally:
         live.done.set()
@@ -272,92 +321,9 @@ def _stages(durable: Durable, live: _Live) -> dict[str, Any]:
     outputs: dict[str, Any] = {}
     for step in live.pipeline.steps:
         data = live.pipeline.inputs(step, live.run, outputs)
-        outputs[step.name] = DBOS.run_step({"name": step.name}, durable.stage, live.run["id"], step.name, data)
+        outputs[step.name] = DBOS.run_step({"name": step.name}, durable.stage, live, step, data)
     last: dict[str, Any] = outputs[live.pipeline.steps[-1].name]
     return last
-
-
-def version_of(pipeline: Pipeline) -> str:
-    """What the engine calls the application's version: that of the pipeline alone."""
-    return f"{pipeline.name}-{pipeline.version}"
-
-
-def quiet() -> None:
-    """No telemetry, and no words but errors."""
-    import logging
-
-    for name in ("DBOS__CONDUCTOR_KEY", "DBOS__CLOUD"):
-        os.environ.pop(name, None)
-    logging.getLogger("dbos").setLevel(logging.CRITICAL)
-
-
-# -- where it lies --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The engine's database: its URL, never shown with its password, and a schema of the home's own."""
-
-    url: str = field(repr=False)
-    schema: str
-
-    @classmethod
-    def of(cls, home: Path, url: str | None) -> Place:
-        folder = home / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        if url is None:
-            return cls(f"sqlite:///{(folder / 'dbos.sqlite').absolute()}", "dbos")
-        if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            raise ArgumentError(
-                f"expected postgresql://user@host/database, got {url.partition(':')[0]}:...",
-                cure="name a Postgres server, or leave --durable out: SQLite in the home",
-            )
-        return cls(url.replace("postgres://", "postgresql://", 1), f"trueup_{_ident(folder)}")
-
-    def config(self, pipeline: Pipeline) -> Any:
-        return {
-            "name": NAME, "system_database_url": self.url, "dbos_system_schema": self.schema,
-            "application_version": version_of(pipeline), "executor_id": f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-            "log_level": "CRITICAL", "console_log_level": "CRITICAL", "enable_otlp": False, "serializer": _serializer(),
-            "use_listen_notify": False,
-        }
-
-    def client(self) -> Any:
-        """A client, which launches nothing: for whoever only looks."""
-        from dbos import DBOSClient
-
-        quiet()
-        return DBOSClient(
-            system_database_url=self.url, dbos_system_schema=self.schema, serializer=_serializer(),
-            application_name=NAME, retry_connection_errors=False,
-        )
-
-    def masked(self, text: str) -> str:
-        """A text without this place's password."""
-        secret = _password(self.url)
-        return text.replace(secret, "***") if secret else text
-
-    def __str__(self) -> str:
-        if self.url.startswith("sqlite"):
-            return "DBOS on SQLite"
-        secret = _password(self.url)
-        return f"DBOS on {self.url.replace(f':{secret}@', ':***@') if secret else self.url}"
-
-
-def statuses(home: Path, url: str | None = None) -> dict[str, dict[str, Any]]:
-    """What the engine says of its runs, by id: {"status", "version"}; nothing where it has no
-    database. Asked through the client, which runs nothing."""
-    url = url or os.environ.get(URL) or None
-    place = Place.of(home, None if url == OFF else url)
-    if place.url.startswith("sqlite") and not (home / FOLDER / "dbos.sqlite").exists():
-        return {}
-    client = place.client()
-    try:
-        return {
-            one.workflow_id: {"status": one.status, "version": one.app_version} for one in client.list_workflows()
-        }
-    finally:
-        client.destroy()
 
 
 def driver(home: Path, url: str | None, say: Say) -> Durable | None:
@@ -374,37 +340,3 @@ def driver(home: Path, url: str | None, say: Say) -> Durable | None:
             raise
         say("", f"runs are performed in process: DBOS is not installed ({missing.cure})")
         return None
-
-
-def _ident(folder: Path) -> str:
-    """A name of the home's own among those that share a server, made once."""
-    path = folder / "id"
-    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        file.write(uuid.uuid4().hex[:12])
-    return path.read_text("utf-8").strip()
-
-
-def _password(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    try:
-        return urlsplit(url).password or ""
-    except ValueError:
-        return ""
-
-
-def _serializer() -> Any:
-    """JSON, where DBOS would pickle: what comes out of a shared database is data, not code."""
-    from dbos import Serializer
-
-    class Plain(Serializer):  # type: ignore[misc]  # dbos is not typed here
-        def serialize(self, data: Any) -> str:
-            return dumps(data if not isinstance(data, BaseException) else f"{type(data).__name__}: {data}")
-
-        def deserialize(self, serialized_data: str) -> Any:
-            return loads(serialized_data)
-
-        def name(self) -> str:
-            return "trueup_json"
-
-    return Plain()

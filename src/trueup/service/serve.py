@@ -49,6 +49,9 @@ class Service:
         self._keepers: dict[str, Keeper] = {}
         self._projectors: list[Projector] = []
         self.board = Board(self.home)
+        self.stuck = False
+        """Once it has ended: whether threads of the engine still wait for a server that is away, and would
+        hold up the end of the process."""
 
     def stop(self) -> None:
         """End it: trainings write their checkpoints, and go on at the next start."""
@@ -73,6 +76,7 @@ class Service:
             finally:
                 if durable is not None:
                     durable.close()
+                    self.stuck = durable.stuck
                 self._log.say("", "down", pid=os.getpid())
                 self._log.close()
 
