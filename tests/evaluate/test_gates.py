@@ -220,6 +220,15 @@ def test_the_note_tells_the_chance(world: Any, core: Any) -> None:
     assert "answers 15% of the items differently" in note
 
 
+def test_a_champion_below_the_margin_makes_no_proof(world: Any, new: Any, champ: Any, core: Any) -> None:
+    """A champion that is right on 3 % of the items cannot be undercut by 5 points: the reason says so."""
+    gate = NoWorse(Accuracy(), by=0.05, on=core)
+    poor = gate.judge(new, champ, world(500, 2, base=0.03, win=0.0, loss=0.0), seed=1)
+    assert poor.passed
+    assert "nothing could be worse by it" in poor.reason
+    assert "nothing could" not in gate.judge(new, champ, world(500, 2, win=0.0, loss=0.0), seed=1).reason
+
+
 def test_without_a_champion_there_is_nothing_to_be_worse_than(world: Any, new: Any, core: Any) -> None:
     result = NoWorse(Accuracy(), by=0.05, on=core).judge(new, None, world(10, 1), seed=1)
     assert result.passed

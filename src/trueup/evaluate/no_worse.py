@@ -238,6 +238,8 @@ class NoWorse:
             tested = len(results) - 1
             words += f"no worse, {_numbers(results[0])}"
             words += f"; and in each of {tested} slices" if tested else ""
+            if results[0]["champion"] < results[0]["margin"]:
+                words += "; the champion scores less than the margin, so that nothing could be worse by it: AtLeast asks for more"
         if skipped:
             named = ", ".join(f"{part.words} ({part.places.size} of {part.needed})" for part in skipped[:5])
             words += f"; too small to test: {named}" + (f" and {len(skipped) - 5} more" if len(skipped) > 5 else "")
