@@ -181,6 +181,21 @@ def test_off_a_terminal_a_line_is_printed_each_tenth() -> None:
     assert len(out.getvalue().splitlines()) == 10
 
 
+def test_a_loop_whose_judge_is_audited_plays_people_too(tmp_path) -> None:
+    """TRU-06 in the A/A: the judge sees nothing, people see the loss of the margin, and it is not promoted."""
+    (tmp_path / "loop.py").write_text(LOOP.replace(
+        'Shadow(Accuracy(), outcome="label", no_worse_by=0.05, units=600)',
+        'Shadow(Accuracy(), outcome="judged", no_worse_by=0.05, units=600, audit=Audit(0.3, "label"))',
+    ).replace("outcomes=[label, ", 'outcomes=[label, Outcome.of_input("judged", within=HOUR), ').replace("AB, Canary", "AB, Audit, Canary"))
+    home = tmp_path / "home"
+    _log(home, judged=True)
+    words = ["--home", str(home), "drill", "aa", "--loop", str(tmp_path / "loop.py"), "--releases", "20", "--json"]
+    done = CliRunner().invoke(trueup, words)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    facts = {name: fact for scene in json.loads(done.stdout)["scenes"] for name, fact in scene["facts"].items()}
+    assert facts["wrong promotions"]["hits"] <= 3
+
+
 def test_too_little_log_and_options_of_other_drills_are_refused(tmp_path) -> None:
     with closing(_toy(tmp_path / "home", 0)) as ledger, pytest.MonkeyPatch.context() as patch:
         patch.setattr("trueup.lab.drills._log.LEAST", 10_000)
@@ -190,7 +205,7 @@ def test_too_little_log_and_options_of_other_drills_are_refused(tmp_path) -> Non
         play(find("poison"), tmp_path / "poison", quiet=True, options={"releases": 60})
 
 
-def _log(home, *, ranking=False) -> None:
+def _log(home, *, ranking=False, judged=False) -> None:
     """A champion that says "yes", with labels and thumbs."""
     rng = np.random.default_rng(1)
     with Ledger.open(home) as ledger:
@@ -207,6 +222,8 @@ def _log(home, *, ranking=False) -> None:
                 output='["a","b","c"]' if ranking else '"yes"', seconds=float(rng.lognormal(-2, 0.4)),
             ))
             rows.append(outcome("mine", ident, "label", "yes" if rng.random() < 0.8 else "no", ts=ts, received=ts))
+            if judged:
+                rows.append(outcome("mine", ident, "judged", "yes" if rng.random() < 0.9 else "no", ts=ts, received=ts))
             if ranking and rng.random() < 0.6:
                 rows.append(outcome("mine", ident, "opened", str(rng.choice(["a", "b", "c"])), ts=ts, received=ts))
             if rng.random() < 0.9:

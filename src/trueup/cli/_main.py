@@ -23,6 +23,7 @@ _COMMANDS = {
     "check": "look", "plan": "look", "run": "look", "status": "look", "why": "look",
     "up": "service", "runs": "service",
     "alerts": "alerts", "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
+    "anchor": "people", "audit": "people",
     "import": "data", "snapshot": "data", "golden": "data",
     "backtest": "study", "advise": "study", "forecast": "study", "whatif": "study", "receipt": "study", "verify": "study",
     "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
@@ -31,7 +32,7 @@ _COMMANDS = {
 }
 _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "up", "status", "runs", "why"),
-    "People": ("approve", "reject", "pause", "resume", "rollback", "alerts"),
+    "People": ("approve", "reject", "pause", "resume", "rollback", "anchor", "audit", "alerts"),
     "Data": ("import", "snapshot", "golden"),
     "Study": ("backtest", "advise", "forecast", "whatif", "receipt", "verify"),
     "Keep": ("prune", "backup", "restore", "migrate", "doctor", "registry"),

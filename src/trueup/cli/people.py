@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people do to a loop: approve, reject, pause, resume, rollback."""
+"""What people do to a loop: approve, reject, pause, resume, rollback, anchor, audit."""
 
 from __future__ import annotations
 
@@ -197,3 +197,87 @@ def rollback_(
     _act(ctx, loop_, json_, lambda ledger, loop: rollback(
         ledger, loop, reason=reason, who=told_as(name, None), to=to
     ))
+
+
+@click.command("anchor")
+@click.argument("candidate", required=False)
+@click.option("--reason", "-m", help=_WHY)
+@as_name
+@click.option("--key", type=_FILE, help="The file of your private key, where the loop's Approver has one.")
+@loop_name
+@as_json
+@click.pass_context
+def anchor_(
+    ctx: click.Context, candidate: str | None, reason: str | None, name: str | None, key: Path | None, loop_: str | None,
+    json_: bool,
+) -> None:
+    """Name the anchor, which no run of small losses may fall below; without CANDIDATE, show it.
+
+    Where releases ask for an Approval, the same people must say so, each once. Refused while a
+    release runs.
+    """
+    from trueup.release import name_anchor, read, told_as
+
+    if candidate is not None:
+        said = _needed(reason)
+        _act(ctx, loop_, json_, lambda ledger, loop: name_anchor(
+            ledger, loop, candidate, reason=said, who=told_as(name, key), key=key
+        ))
+        return
+    with open_ledger(ctx) as ledger:
+        loop = only_loop(ledger, loop_)
+        _, state = read(ledger, loop)
+    asked = state.anchoring and state.anchoring["request"]
+    if json_:
+        show_json({"loop": loop, "anchor": state.anchor, "champion": state.champion, "asked": asked})
+        return
+    same = " (the champion)" if state.anchor == state.champion else f" (the champion is {state.champion})"
+    click.echo(f"{state.anchor}{same}" if state.anchor else "no anchor: nothing was promoted yet")
+    if asked:
+        click.echo(f"{asked['candidate']} waits for {asked['by']}: trueup anchor {asked['candidate']} -m WHY --as NAME")
+
+
+@click.command("audit")
+@click.argument("choice", required=False)
+@click.argument("label", required=False)
+@as_name
+@loop_name
+@as_json
+@click.pass_context
+def audit_(
+    ctx: click.Context, choice: str | None, label: str | None, name: str | None, loop_: str | None, json_: bool
+) -> None:
+    """What a shadow with audits asks people; CHOICE LABEL answers one (LABEL as JSON, else as text).
+
+    Which requests are asked about is drawn by chance: others are refused, and no model's answer is
+    shown.
+    """
+    from datetime import UTC, datetime
+
+    from trueup.release import answer_audit, audits_open, told_as, whoami
+
+    if choice is not None and label is None:
+        raise ArgumentError("expected the label of the request, got none", cure=f"trueup audit {choice} LABEL")
+    with open_ledger(ctx) as ledger:
+        loop = only_loop(ledger, loop_)
+        if choice is not None:
+            done = answer_audit(ledger, loop, choice, _label(str(label)), who=told_as(name, None) or whoami())
+        left = audits_open(ledger, loop)
+    if json_:
+        show_json([asdict(one) for one in left])
+        return
+    if choice is not None:
+        click.echo(f"written down for {done.unit}; {len(left):,} are open")
+        return
+    for one in left:
+        until = datetime.fromtimestamp(one.until / 1e6, UTC)
+        click.echo(f"{one.choice}  until {until:%Y-%m-%d %H:%M}  {dumps(one.input)[:200]}")
+    click.echo(f"{len(left):,} requests wait for people" + (": trueup audit CHOICE LABEL" if left else ""))
+
+
+def _label(text: str) -> Any:
+    """JSON where it is, else the text itself."""
+    try:
+        return loads(text)
+    except DataError:
+        return text

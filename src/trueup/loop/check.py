@@ -126,7 +126,8 @@ def _release(loop: Loop) -> Iterator[Problem]:
     elif not isinstance(loop.carrier, Shadow) and loop.carrier.no_worse_by > 0.0:
         yield Problem(
             "release", "the A/B carries the promise while the champion is the anchor; after a promotion with a margin "
-            "above 0 the next release needs a Shadow as well, which answers for the anchor, or it is not begun",
+            "above 0 the next release needs a Shadow as well, which answers for the anchor, or a person who names the champion the anchor (trueup "
+            "anchor): else it is not begun",
             severe=False,
         )
     if loop.risk.per == "year":

@@ -134,9 +134,9 @@ def _forecast(loop: Loop, ledger: Ledger, state: LoopState, cut: int, at: int) -
         return {"test": len(state.tests) + 1, "level": level, "margin": carrier.no_worse_by, **needed}
     share = disagreement_of(ledger, loop.name)
     seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
-    pairs = carrier.units or seen.horizon
+    pairs = carrier.units or (seen.horizon and carrier.pairs(seen.horizon))
     traffic = ledger.query(QUERIES["traffic"], {
-        "loop": loop.name, "name": loop.label.name, "span": 30 * DAY_US, "now": at,
+        "loop": loop.name, "name": carrier.label(loop.outcomes).name, "span": 30 * DAY_US, "now": at,
     }, cut=cut).to_pylist()[0]
     daily = traffic["labelled"] / 30.0
     return {

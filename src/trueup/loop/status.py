@@ -120,6 +120,9 @@ def lines(found: Status) -> list[str]:
         text += card_lines(found.card)
     if found.waits_for:
         text.append(f"waits for {found.waits_for}")
+    if state.anchoring:
+        asked = state.anchoring["request"]
+        text.append(f"anchor {asked['candidate']} waits for {asked['by']} (trueup anchor {asked['candidate']} -m WHY)")
     if state.waiting:
         text.append(f"next in line {state.waiting}")
     if state.cycle:

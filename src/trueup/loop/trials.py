@@ -47,7 +47,13 @@ def experiment_lines(result: Mapping[str, Any], parameters: Mapping[str, Any]) -
         lines.append(f"  guardrail {guard}: evidence {one['wealth']:.3g} against {one['line']:.3g}")
     for which, ratio in result.get("sample_ratio", {}).items():
         lines.append(f"  sample ratio of {which} units: evidence {ratio['wealth']:.3g} against {ratio['line']:.3g}")
-    for segment, values in result["segments"].items():
+    return lines + segment_lines(result["segments"])
+
+
+def segment_lines(segments: Mapping[str, Any]) -> list[str]:
+    """The parts of the units by each segment, and each arm's mean and units there."""
+    lines = []
+    for segment, values in segments.items():
         told = "; ".join(
             f"{value} " + ", ".join(f"{arm} {cell['mean']:.3f} ({cell['units']})" for arm, cell in arms.items())
             for value, arms in values.items()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from trueup.release.audits import NEW
 from trueup.release.canary import canary_rows, canary_verdict
 from trueup.release.experiment import harmed, harms, scored_of, tests, winner
 from trueup.release.exposed import experiment_rows
@@ -53,6 +54,8 @@ def _shadow(told: dict[str, Any], parameters: dict[str, Any]) -> str | None:
         other = [list(row) for row in rows]
         for at in places[len(places) - k :]:
             other[at][2] = 0.0 if passed else 1.0
+            if parameters.get("audit") and other[at][NEW] is not None:
+                other[at][NEW] = other[at][2]
         return _passes(shadow_verdict({**told, "rows": other}, parameters)) != passed
 
     k = _least(turned, len(places))

@@ -12,7 +12,7 @@ from trueup.core.json import dumps
 from trueup.core.references import Ref
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
-from trueup.loop.trials import experiment_lines, interleaving_lines
+from trueup.loop.trials import experiment_lines, interleaving_lines, segment_lines
 from trueup.loop.turning import turning
 from trueup.release import LoopState, changed, recompute, signed
 
@@ -131,12 +131,34 @@ def _shadow(result: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
         f"  method: paired bet, margin {parameters['margin']:g}, level {parameters['level']:.3g}, horizon "
         f"{parameters['horizon']:,}; evidence {result['wealth']:.3g} against {1 / parameters['level']:.3g}",
     ]
+    lines += _audits(result, parameters)
     if result["crossed_at"]:
         lines.append(f"  the line was crossed at pair {result['crossed_at']:,}")
     if result["anchor"] is not None:
         lines.append(
             f"  anchor: no worse than the first champion by {parameters['creep']:g}: evidence "
             f"{result['anchor']['wealth']:.3g}"
+        )
+    return lines + segment_lines(result.get("segments", {}))
+
+
+def _audits(result: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+    """What the judge says, what people say, and whose word it was."""
+    if "audits" not in result:
+        return []
+    audits, audit = result["audits"], parameters["audit"]
+    lines = [
+        f"  the difference above is the judge's; people were asked about a random {audit['share']:.0%} ({audit['outcome']}), and "
+        f"the bet is on their word: {audits['answered']:,} of {audits['asked']:,} answered, the judge trusted by {result['lam']:.2f}"
+    ]
+    if audits["bias"] is not None:
+        lines.append(f"  where both spoke the judge favoured the challenger by {audits['bias']:+.3f}")
+    if audits["ppi"] is not None:
+        found = audits["ppi"]
+        low, high = found["interval"]
+        lines.append(
+            f"  people's difference {found['mean']:+.3f} [{low:+.3f}, {high:+.3f}] (PPI++, 95 % at this look; correlation "
+            f"{found['correlation']:.2f}, {found['saved']:.0%} of the labels saved)"
         )
     return lines
 

@@ -3,8 +3,10 @@
 
 from trueup.release.ab import AB
 from trueup.release.advance import advance, end
+from trueup.release.anchors import name_anchor
 from trueup.release.approval import Approval, Approver
 from trueup.release.asking import measured
+from trueup.release.audits import Asked, Audit, answer_audit, audits_open
 from trueup.release.bandit import Bandit
 from trueup.release.canary import Canary
 from trueup.release.carrier import carrier, unanchored
@@ -20,7 +22,7 @@ from trueup.release.levels import next_level
 from trueup.release.offering import offer
 from trueup.release.offline import verdict_of
 from trueup.release.pairs import changed
-from trueup.release.people import approve, name_anchor, pause, reject, resume, rollback, whoami
+from trueup.release.people import approve, pause, reject, resume, rollback, whoami
 from trueup.release.policies import Feature, fitted
 from trueup.release.population import Population
 from trueup.release.recommend import Recommendation, Situation, recommend
@@ -36,6 +38,8 @@ __all__ = [
     "METHODS",
     "Approval",
     "Approver",
+    "Asked",
+    "Audit",
     "Bandit",
     "Canary",
     "Feature",
@@ -56,7 +60,9 @@ __all__ = [
     "Terms",
     "Test",
     "advance",
+    "answer_audit",
     "approve",
+    "audits_open",
     "carrier",
     "carry_in",
     "carry_out",

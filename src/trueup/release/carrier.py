@@ -36,5 +36,5 @@ def unanchored(stages: Sequence[Any], risk: Risk, state: LoopState) -> str | Non
     return (
         f"the champion is not the anchor ({state.anchor}) any more, and an A/B against the champion cannot show that "
         "no run of small losses has added up: put a Shadow before it, which answers for the anchor as well, test with "
-        "no_worse_by=0, or name the champion the anchor"
+        f"no_worse_by=0, or name the champion the anchor: trueup anchor {state.champion} -m WHY"
     )

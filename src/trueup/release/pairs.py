@@ -13,7 +13,10 @@ from trueup.core.json import digest, loads
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.core.values import from_json, to_json
 from trueup.release.asking import ask, loaded, measured
+from trueup.release.audits import ASKED, BASE, NEW, OLD, audited
+from trueup.release.audits import asked as people_asked
 from trueup.release.queries import QUERIES
+from trueup.release.segments import Segments
 from trueup.release.stage import SETTLE_US, Scene, method
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 BATCH = 512
 LOOK_BACK = 500      # logged inputs that the disagreement is read off, labels unread
 USUAL = 0.15         # the disagreement that is assumed where nothing is logged
+KNOWN = 5            # where a row has whether its unit was there before the shadow
 Row = dict[str, Any]
 
 
@@ -92,17 +96,26 @@ def shadow_scores(
     ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
 ) -> dict[str, Any]:
     """What a shadow's verdict rests on: {"counts", "failed", "rows"}, a row (choice, unit, score of the
-    challenger, of the champion, of the anchor) a unit, None where there is none."""
+    challenger, of the champion, of the anchor, whether the unit was there before) a unit, None where
+    there is no score; with audits also whether people were asked, and their scores of the three."""
     counts, rows = _read(ledger, loop, parameters, cut, now)
     anchored = parameters["anchor"] is not None
     asked = list(takewhile(lambda row: row["asked"] and (row["asked_anchor"] or not anchored), rows))
     scorer: Scorer = from_json(parameters["scorer"])
     new, old = _scores(scorer, asked, "new"), _scores(scorer, asked, "output")
     base = _scores(scorer, asked, "anchor") if anchored else [None] * len(asked)
-    return {
-        "counts": counts, "failed": sum(row["new"] is None for row in asked),
-        "rows": [[row["choice"], row["unit"], *scores] for row, *scores in zip(asked, new, old, base, strict=True)],
-    }
+    kept = [
+        [row["choice"], row["unit"], *scores, bool(row["known"])]
+        for row, *scores in zip(asked, new, old, base, strict=True)
+    ]
+    if audit := parameters.get("audit"):
+        people: Scorer = from_json(audit["scorer"])
+        columns = [_scores(people, asked, name, "truth") for name in ("new", "output")]
+        columns.append(_scores(people, asked, "anchor", "truth") if anchored else [None] * len(asked))
+        for one, *scores in zip(kept, *columns, strict=True):
+            drawn = people_asked(audit, one[0])
+            one += [drawn, *(scores if drawn else (None, None, None))]
+    return {"counts": counts, "failed": sum(row["new"] is None for row in asked), "rows": kept}
 
 
 def shadow_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -112,24 +125,43 @@ def shadow_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str
     and so is one whose champion's answer cannot be scored; where it can, and the challenger's
     cannot or is missing, the challenger scores 0. The anchor is treated as the champion is.
     """
-    anchored = parameters["anchor"] is not None
+    anchored, audit = parameters["anchor"] is not None, parameters.get("audit")
     asked = told["rows"]
     new, old, base = ([row[at] for row in asked] for at in (2, 3, 4))
     base = base if anchored else []
-    outside = next((score for score in (*new, *old, *base) if score is not None and not 0.0 <= score <= 1.0), None)
+    people = [score for row in asked for score in row[NEW:]] if audit else []
+    outside = next((score for score in (*new, *old, *base, *people) if score is not None and not 0.0 <= score <= 1.0), None)
     if outside is not None:
-        new, old, base = [], [], []
+        asked, new, old, base = [], [], [], []
     pairs = list(_both(new, old))
+    seen = [[row[0], *scores] for row, *scores in zip(asked, new, old, base or new, strict=True)]
+    if audit:
+        seen = [[*one, *row[ASKED:]] for one, row in zip(seen, asked, strict=True)]
     result = {
-        **told["counts"], "unscored": len(asked) - len(pairs), "failed": told["failed"],
-        "coverage": len(pairs) / len(asked) if asked else None,
-        "rows": digest([[row[0], *scores] for row, *scores in zip(asked, new, old, base or new, strict=False)]),
+        **told["counts"], "unscored": len(told["rows"]) - len(pairs), "failed": told["failed"],
+        "coverage": len(pairs) / len(told["rows"]) if told["rows"] else None,
+        "rows": digest(seen),
         **_paired(pairs, parameters, parameters["margin"]),
         "anchor": _paired(list(_both(new, base)), parameters, parameters["creep"]) if anchored else None,
         "invalid": None if outside is None else f"the scorer gave {outside!r}, outside [0, 1]",
     }
-    result["exhausted"] = len(asked) == _most(parameters)
+    if audit:  # people's word decides; the judge's means stay to be seen
+        result |= audited(asked, parameters, parameters["margin"], 3, OLD)
+        if anchored:
+            result["anchor"] |= audited(asked, parameters, parameters["creep"], 4, BASE)
+    if all(len(row) > KNOWN for row in told["rows"]):
+        result["segments"] = _segments(asked, result["n"])
+    result["exhausted"] = len(told["rows"]) == _most(parameters)
     return result
+
+
+def _segments(rows: list[list[Any]], n: int) -> dict[str, Any]:
+    """The pairs that were tested, of units that were there before and of new ones (VAL-11)."""
+    segments = Segments(())
+    for row in [row for row in rows if row[3] is not None][:n]:
+        for arm, y in (("challenger", row[2] or 0.0), ("champion", row[3])):
+            segments.add({"arm": arm, "y": y, "known": row[KNOWN], "context": None})
+    return segments.result()
 
 
 def _read(
@@ -137,7 +169,11 @@ def _read(
 ) -> tuple[dict[str, int], list[Row]]:
     """How many units are complete and labelled, and the first of the labelled ones."""
     names = ("candidate", "champion", "anchor", "since", "label", "within")
-    known = {"loop": loop, "now": now - SETTLE_US, "most": _most(parameters), **{name: parameters[name] for name in names}}
+    audit = parameters.get("audit")
+    known = {
+        "loop": loop, "now": now - SETTLE_US, "most": _most(parameters), "audit": audit and audit["outcome"],
+        **{name: parameters[name] for name in names},
+    }
     rows: list[Row] = ledger.query(QUERIES["shadow_rows"], known, cut=cut).to_pylist()
     counts = {name: rows[0][name] for name in ("units", "labelled")}
     return counts, [row for row in rows if row["choice"] is not None]
@@ -148,12 +184,12 @@ def _most(parameters: dict[str, Any]) -> int:
     return 2 * int(parameters["horizon"])
 
 
-def _scores(scorer: Scorer, rows: list[Row], column: str) -> list[float | None]:
-    """A score a row; None where there is no answer, or the scorer cannot measure it."""
-    there = [at for at, row in enumerate(rows) if row[column] is not None]
+def _scores(scorer: Scorer, rows: list[Row], column: str, label: str = "label") -> list[float | None]:
+    """A score a row; None where there is no answer, no label, or the scorer cannot measure it."""
+    there = [at for at, row in enumerate(rows) if row[column] is not None and row[label] is not None]
     scores = measured(
         scorer, [loads(rows[at]["input"]) for at in there],
-        [Prediction(loads(rows[at][column])) for at in there], [loads(rows[at]["label"]) for at in there],
+        [Prediction(loads(rows[at][column])) for at in there], [loads(rows[at][label]) for at in there],
     )
     found: list[float | None] = [None] * len(rows)
     for at, score in zip(there, scores, strict=True):

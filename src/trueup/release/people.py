@@ -136,21 +136,6 @@ def rollback(
     )
 
 
-def name_anchor(
-    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None
-) -> Decision:
-    """Name another anchor: from the next release on, no run of small losses may fall below it by
-    `creep`. Refused while a release runs, whose terms are fixed."""
-    generation, state = read(ledger, loop)
-    if state.release is not None:
-        raise Refused(f"{state.release.candidate} is being released against the present anchor", cure="wait, or reject it")
-    found = registered(ledger, loop, candidate).id
-    return decide(
-        ledger, loop, generation, replace(state, anchor=found), kind="anchor", verdict="NOTE",
-        reason=reason, subject=found, actor=who or whoami(), evidence={"before": state.anchor},
-    )
-
-
 def _waiting(loop: str, state: LoopState) -> tuple[dict[str, Any], dict[str, Any] | None]:
     found = waits(state)
     if found is None:

@@ -12,7 +12,8 @@ ORDER BY seq DESC LIMIT $last;
 -- the champion's answer, the label that was known when the unit's window closed, and what the
 -- challenger and the anchor answered. Beside each row (one without a choice where there is none)
 -- stands how many units are complete, and how many of them labelled. A unit's first request
--- stands for it; one that was told after its window had closed is left out.
+-- stands for it; one that was told after its window had closed is left out. Beside the label stands
+-- what people said by then where they audit it, and whether the unit was there before the shadow.
 WITH first AS (
     SELECT id AS choice, unit, ts, received, seq FROM event
     WHERE loop = $loop AND kind = 'interaction' AND arm = 'champion' AND candidate = $champion
@@ -26,6 +27,15 @@ WITH first AS (
     WHERE e.loop = $loop AND e.kind = 'outcome' AND e.name = $label
       AND e.received <= complete.ts + $within
     GROUP BY e.choice
+), truth AS (
+    SELECT e.choice, arg_max(e.output, (e.received, e.seq)) AS truth
+    FROM event AS e JOIN complete ON complete.choice = e.choice
+    WHERE e.loop = $loop AND e.kind = 'outcome' AND e.name = $audit
+      AND e.received <= complete.ts + $within
+    GROUP BY e.choice
+), known AS (
+    SELECT DISTINCT unit FROM event
+    WHERE loop = $loop AND kind = 'interaction' AND received <= $since AND unit IS NOT NULL
 ), pair AS (
     SELECT choice, complete.ts, complete.seq, label.label
     FROM complete JOIN label USING (choice) ORDER BY complete.ts, complete.seq LIMIT $most
@@ -35,15 +45,31 @@ WITH first AS (
       AND choice IN (SELECT choice FROM pair)
     GROUP BY choice, candidate
 )
-SELECT counts.units, counts.labelled, pair.choice, i.unit, i.input, i.output, pair.label,
+SELECT counts.units, counts.labelled, pair.choice, i.unit, i.input, i.output, pair.label, truth.truth,
+       known.unit IS NOT NULL AS known,
        new.choice IS NOT NULL AS asked, new.output AS new,
        old.choice IS NOT NULL AS asked_anchor, old.output AS anchor
 FROM (SELECT (SELECT count(*) FROM complete) AS units, (SELECT count(*) FROM label) AS labelled) AS counts
 LEFT JOIN pair ON true
 LEFT JOIN event AS i ON i.loop = $loop AND i.kind = 'interaction' AND i.id = pair.choice
+LEFT JOIN truth ON truth.choice = pair.choice
+LEFT JOIN known ON known.unit = i.unit
 LEFT JOIN given AS new ON new.choice = pair.choice AND new.candidate = $candidate
 LEFT JOIN given AS old ON old.choice = pair.choice AND old.candidate = $anchor
 ORDER BY pair.ts, pair.seq;
+
+-- name: audits_open
+-- The first requests of a shadow's units whose window is open, and that no person has labelled.
+WITH first AS (
+    SELECT id AS choice, unit, input, ts, received, seq FROM event
+    WHERE loop = $loop AND kind = 'interaction' AND arm = 'champion' AND candidate = $champion
+      AND ts > $since AND received > $since AND unit IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY unit ORDER BY seq) = 1
+)
+SELECT choice, unit, input, ts FROM first
+WHERE ts + $within > $now AND NOT EXISTS (
+    SELECT 1 FROM event AS e WHERE e.loop = $loop AND e.kind = 'outcome' AND e.name = $audit AND e.choice = first.choice
+) ORDER BY ts, seq;
 
 -- name: slowest
 -- The 95th percentile of a candidate's seconds over its last requests.

@@ -37,7 +37,22 @@ def take(
     said: dict[str, Any] | None, spoken: dict[str, Any],
 ) -> Decision:
     """Record what a person says of the request that waits, if it counts; raises Refused if it does not."""
-    now = to_us(ledger.clock.now())
+    all_said = heard(asked, said, spoken, to_us(ledger.clock.now()))
+    given, needs = all_said["given"], asked.get("needs", 1)
+    spoken = given[-1]
+    return decide(
+        ledger, loop, generation, with_said(state, all_said),
+        kind="approve", verdict="PASS" if len(given) >= needs else "HOLD",
+        reason=spoken["reason"] if needs == 1 else f"{spoken['reason']} ({len(given)} of {needs})",
+        subject=asked["candidate"], actor=spoken["who"],
+        evidence={"release": state.release.id if state.release else None, "approval": spoken, "request": asked},
+    )
+
+
+def heard(
+    asked: Mapping[str, Any], said: Mapping[str, Any] | None, spoken: dict[str, Any], now: int
+) -> dict[str, Any]:
+    """All that people have said of a request, with what one more says; raises Refused if it does not count."""
     until = asked.get("until")
     if until is not None and now >= until:
         raise Refused(f"expected an approval before {from_us(until):%Y-%m-%d %H:%M}, when the request ended")
@@ -49,16 +64,7 @@ def take(
         spoken = {**spoken, "until": spoken["at"] + asked["valid"]}
         if spoken["until"] <= now:
             raise Refused(f"expected an approval that still counts, got one that expired {from_us(spoken['until']):%Y-%m-%d %H:%M}")
-    given = [*given, spoken]
-    needs = asked.get("needs", 1)
-    enough = len(given) >= needs
-    return decide(
-        ledger, loop, generation, with_said(state, {**spoken, "given": given}),
-        kind="approve", verdict="PASS" if enough else "HOLD",
-        reason=spoken["reason"] if needs == 1 else f"{spoken['reason']} ({len(given)} of {needs})",
-        subject=asked["candidate"], actor=spoken["who"],
-        evidence={"release": state.release.id if state.release else None, "approval": spoken, "request": asked},
-    )
+    return {**spoken, "given": [*given, spoken]}
 
 
 def _allow(asked: Mapping[str, Any], spoken: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ The anchor is answered and scored beside it, so that small losses cannot add up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from trueup.core.errors import ArgumentError, DefinitionError
 from trueup.core.protocols import Scorer
 from trueup.core.task import Outcome
 from trueup.core.values import to_json, value
+from trueup.release.audits import Audit
 from trueup.release.pairs import answer_inputs, changed, disagreement
 from trueup.release.stage import Ruling, Scene, Terms, gather
 
@@ -35,6 +37,12 @@ class Shadow:
     `no_worse_by` is the margin on the scorer's scale. Labels count that became known within the
     outcome's window after the exposure. Under 95 % coverage (labelled units of which a pair could be
     scored) there is no verdict, and at the end the shadow is INVALID.
+
+    `outcome` names the label that scores, where there are several. It may be a judge's verdict, which
+    is cheap and comes for all: then `audit=Audit(0.1, "label")` asks people about a random tenth, and
+    the test is of people's word, whatever the judge's bias. Without an audit a shadow on a judge's
+    verdicts holds in the judge's eyes only. Where fewer than 95 % of the audits were answered there is
+    no verdict either.
     """
 
     scorer: Scorer
@@ -43,6 +51,7 @@ class Shadow:
     min_time: timedelta = HOUR
     max_time: timedelta = timedelta(days=7)
     outcome: str | None = None
+    audit: Audit | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.no_worse_by < 1.0:
@@ -86,7 +95,26 @@ class Shadow:
                 f"Shadow ends after {self.max_time}, and labels of {label.name!r} count for "
                 f"{label.within}: no unit would ever be complete; raise max_time"
             ]
+        return self._audit_problems(terms, label)
+
+    def _audit_problems(self, terms: Terms, label: Outcome) -> list[str]:
+        if self.audit is None:
+            return []
+        said = next((one for one in terms.outcomes if one.name == self.audit.outcome), None)
+        if said is None or not said.label or said.corrections_only:
+            return [
+                f"Shadow is audited by {self.audit.outcome!r}, which is no label of the input that comes for right answers "
+                f"too: declare Outcome.of_input({self.audit.outcome!r}) among the outcomes"
+            ]
+        if said.name == label.name:
+            return [f"Shadow is audited by {said.name!r}, the same label that scores: name the judge's with outcome="]
+        if said.within >= self.max_time:
+            return [f"Shadow ends after {self.max_time}, and people have {said.within} for {said.name!r}: raise max_time"]
         return []
+
+    def pairs(self, needed: int) -> int:
+        """Units for so many pairs: with audits as many more as if the judge's word were worth nothing."""
+        return needed if self.audit is None else math.ceil(needed / self.audit.share)
 
     def enter(self, scene: Scene) -> dict[str, Any]:
         from trueup.stats import forecast
@@ -98,12 +126,21 @@ class Shadow:
         seen = forecast(
             disagreement=share, margin=self.no_worse_by, alpha=release.level, seed=scene.terms.seed
         )
+        audit: dict[str, Any] = {}
+        within = label.within
+        if self.audit is not None:
+            said = next(one for one in scene.terms.outcomes if one.name == self.audit.outcome)
+            within = max(within, said.within)
+            audit = {"audit": {
+                "share": self.audit.share, "outcome": said.name, "scorer": to_json(self.audit.scorer or self.scorer),
+                "salt": f"{scene.terms.loop}/{release.id}/audit",
+            }}
         return {
-            "candidate": release.candidate, "champion": scene.state.champion,
+            **audit, "candidate": release.candidate, "champion": scene.state.champion,
             "anchor": None if met else scene.state.anchor,
             "since": scene.now, "label": label.name,
-            "within": int(label.within.total_seconds() * 1e6), "scorer": to_json(self.scorer),
-            "level": release.level, "horizon": self.units or seen.horizon or seen.max_horizon,
+            "within": int(within.total_seconds() * 1e6), "scorer": to_json(self.scorer),
+            "level": release.level, "horizon": self.units or self.pairs(seen.horizon or seen.max_horizon),
             "margin": self.no_worse_by, "creep": creep,
             "forecast": {
                 "disagreement": share, "inputs": inputs, "pairs": seen.horizon, "power": seen.power,
@@ -126,6 +163,8 @@ class Shadow:
         if result["coverage"] is not None and result["coverage"] < COVERAGE:
             words += f"; only {result['coverage']:.1%} of the labelled units could be scored, under {COVERAGE:.0%}"
             return Ruling("INVALID" if ended else "HOLD", f"no verdict: {words}", evidence)
+        if thin := _thin(tests):
+            return Ruling("INVALID" if ended else "HOLD", f"no verdict: {words}; {thin}", evidence)
         if all(test["rejected"] for test in tests):
             if age < self.min_time:
                 return Ruling("HOLD", f"{words}; waits for its minimum of {self.min_time}", evidence)
@@ -137,6 +176,16 @@ class Shadow:
         return Ruling("HOLD", words, evidence)
 
 
+def _thin(tests: Sequence[dict[str, Any]]) -> str | None:
+    """Why people's answers are too few for a verdict: who is not answered for may be of a kind."""
+    for test in tests:
+        audits = test.get("audits")
+        if audits and audits["answered"] < COVERAGE * audits["asked"]:
+            share = audits["answered"] / audits["asked"]
+            return f"only {share:.1%} of the audits were answered, under {COVERAGE:.0%}: trueup audit lists what is open"
+    return None
+
+
 def describe(result: dict[str, Any], parameters: dict[str, Any]) -> str:
     """A shadow's result in a sentence."""
     anchor = result["anchor"]
@@ -144,6 +193,8 @@ def describe(result: dict[str, Any], parameters: dict[str, Any]) -> str:
         f"{result['n']:,} of {parameters['horizon']:,} pairs: challenger {result['new']:.3f}, champion "
         f"{result['old']:.3f}, coverage {1.0 if result['coverage'] is None else result['coverage']:.0%}; evidence {result['wealth']:.3g} against {1 / parameters['level']:.3g}"
     )
+    if audits := result.get("audits"):
+        words += f"; {audits['answered']:,} of {audits['asked']:,} audits answered by people"
     if anchor is not None:
         words += f"; against the anchor {anchor['wealth']:.3g}"
     return words

@@ -60,7 +60,8 @@ class LoopState:
     an unfinished training; `accepted` maps a detector to the moment since which it counts;
     `trained` and `looked` are the last training's and the last look's moments, and `trained_cut` is the
     ledger's cut that the last training saw: what came after it is new, whenever it happened.
-    `proposal` is the request to release what waits, and what people have said of it.
+    `proposal` is the request to release what waits, and what people have said of it; `anchoring` the
+    same of an anchor that somebody wants to name.
     """
 
     champion: str | None = None
@@ -77,6 +78,7 @@ class LoopState:
     looked: int | None = None
     since: int | None = None
     proposal: dict[str, Any] | None = None
+    anchoring: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)

@@ -12,7 +12,7 @@ import numpy as np
 
 from trueup.core.errors import DataError
 from trueup.core.json import loads
-from trueup.core.protocols import Prediction, Unmeasured
+from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.core.task import Outcome
 from trueup.release import AB, Bandit, Interleave, Shadow, Terms, measured
 
@@ -33,7 +33,7 @@ class Traffic:
     """What each unit did. `outcomes` are on [0, 1] with 1 the best (nan: none) by name, over all its
     requests and, under `firsts`, in its first alone; `failed` and `seconds` are those of its first
     request, `burden` the share of its requests that failed; `scores` is the score of the champion's
-    answer (nan: none), `contexts` what a policy may read, and `lists` by the name of an outcome the
+    answer (nan: none), `truths` the same by people where they audit a judge, `contexts` what a policy may read, and `lists` by the name of an outcome the
     ranking that was shown, with what was clicked (None: no ranking)."""
 
     units: list[str]
@@ -43,6 +43,7 @@ class Traffic:
     burden: Floats
     seconds: Floats
     scores: Floats
+    truths: Floats
     contexts: Sequence[Mapping[str, Any] | None]
     lists: Mapping[str, list[tuple[list[Any], list[Any]] | None]] = field(default_factory=dict)
 
@@ -58,8 +59,11 @@ def traffic_of(ledger: Ledger, terms: Terms, stages: Sequence[Any], champion: st
             outcomes |= {one.name: one for one in (stage.outcome, *(guard.outcome for guard in stage.guardrails.outcomes))}
     shadow = next((stage for stage in stages if isinstance(stage, Shadow)), None)
     label = None if shadow is None else shadow.label(terms.outcomes)
+    people = None
+    if shadow is not None and shadow.audit is not None:
+        people = next(one for one in terms.outcomes if one.name == shadow.audit.outcome)
     clicks = [stage.outcome for stage in stages if isinstance(stage, Interleave)]
-    asked = list(dict.fromkeys([*outcomes, *([] if label is None else [label.name]), *clicks]))
+    asked = list(dict.fromkeys([*outcomes, *(one.name for one in (label, people) if one is not None), *clicks]))
     rows = [
         row for row in ledger.interactions(terms.loop, outcomes=asked, cut=cut).to_pylist()[-4 * LOGGED :]
         if row["unit"] is not None and row["candidate"] == champion
@@ -82,7 +86,9 @@ def traffic_of(ledger: Ledger, terms: Terms, stages: Sequence[Any], champion: st
         np.array([head["error"] is not None for head in heads]),
         np.array([sum(row["error"] is not None for row in part) / len(part) for part in mine]),
         np.array([math.nan if head["seconds"] is None else head["seconds"] for head in heads]),
-        np.full(len(mine), math.nan) if shadow is None or label is None else _scores(shadow, label, heads),
+        np.full(len(mine), math.nan) if shadow is None or label is None else _scores(shadow.scorer, label, heads),
+        np.full(len(mine), math.nan) if people is None or shadow is None or shadow.audit is None
+        else _scores(shadow.audit.scorer or shadow.scorer, people, heads),
         _contexts(ledger, terms.loop, heads, names, cut) if names else [None] * len(mine),
         {name: _lists(name, terms.loop, ledger, heads, cut) for name in clicks},
     )
@@ -97,11 +103,11 @@ def _outcome(rows: list[Row], outcome: Outcome) -> float:
     return outcome.scaled(math.fsum(values) / len(values)) if values else math.nan
 
 
-def _scores(shadow: Shadow, label: Outcome, rows: list[Row]) -> Floats:
+def _scores(scorer: Scorer, label: Outcome, rows: list[Row]) -> Floats:
     found = np.full(len(rows), math.nan)
     there = [at for at, row in enumerate(rows) if row["output"] is not None and row[label.name] is not None]
     scores = measured(
-        shadow.scorer, [loads(rows[at]["input"]) for at in there],
+        scorer, [loads(rows[at]["input"]) for at in there],
         [Prediction(loads(rows[at]["output"])) for at in there], [loads(rows[at][label.name]) for at in there],
     )
     for at, score in zip(there, scores, strict=True):

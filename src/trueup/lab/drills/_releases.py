@@ -199,13 +199,22 @@ class Against:
         return ("PASS" if found["rejected"] else "REFUSE"), _signs([score for _, score in rows], parameters["level"])
 
     def _shadow(self, parameters: dict[str, Any], rng: np.random.Generator) -> str:
-        there = np.flatnonzero(~np.isnan(self.traffic.scores))
+        """Both answers are the champion's. Where people audit a judge, the judge sees no difference, and the
+        people whom a coin asks see a challenger that is worse by the margin."""
+        audit, traffic = parameters.get("audit"), self.traffic
+        there = np.flatnonzero(~np.isnan(traffic.scores) & ~(np.isnan(traffic.truths) if audit else False))
         places = there[rng.integers(0, len(there), size=parameters["horizon"])]
-        old = self.traffic.scores[places]
+        old = (traffic.truths if audit else traffic.scores)[places]
         new = _thinned(old, parameters["margin"], rng)
         base = old if parameters["anchor"] is not None else [None] * len(old)
-        rows = [[str(at), str(at), *scores] for at, scores in enumerate(zip(new.tolist(), old.tolist(), list(base), strict=True))]
-        found = verdict_of("shadow", {"counts": {"units": len(rows), "labelled": len(rows)}, "failed": 0, "rows": rows}, parameters, EVER)
+        rows: list[list[Any]] = []
+        for at, scores in enumerate(zip(new.tolist(), old.tolist(), list(base), strict=True)):
+            judged = [float(traffic.scores[places[at]])] * 2
+            asked = audit is not None and bool(rng.random() < audit["share"])
+            people = [asked, *(scores if asked else (None, None, None))]
+            rows.append([str(at), str(at), *([*judged, None if scores[2] is None else judged[0]] if audit else scores), True, *(people if audit else [])])
+        told = {"counts": {"units": len(rows), "labelled": len(rows)}, "failed": 0, "rows": rows}
+        found = verdict_of("shadow", told, parameters, EVER)
         if found["invalid"]:
             return "INVALID"
         return "PASS" if found["rejected"] and (found["anchor"] is None or found["anchor"]["rejected"]) else "REFUSE"
