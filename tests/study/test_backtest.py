@@ -94,6 +94,14 @@ def test_a_model_knows_no_label_before_it_was_known(tmp_path: Path, make: Make, 
     assert found[0] < found[1] - 0.02, "late labels cost quality, and a backtest must show it"
 
 
+def test_the_last_label_is_that_of_an_earlier_input(tmp_path: Path, make: Make, past: Past) -> None:
+    """TRU-07: an imported past knows labels at once; saying the last label is no look at one's own."""
+    with past(tmp_path / "home", delay=timedelta(0)) as ledger:
+        found = backtest(make(), ledger, policies(make(), ["rows:600"]), since=START + 20 * DAY, isolate=False)
+    assert found.same is not None
+    assert 0.25 < found.same[1] < 0.42
+
+
 def test_no_training_is_made_twice_and_a_killed_backtest_goes_on(tmp_path: Path, make: Make, past: Past) -> None:
     loop = make()
     with past(tmp_path / "home") as ledger:

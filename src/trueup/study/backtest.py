@@ -312,7 +312,7 @@ class _Past:
         return found
 
     def same(self) -> tuple[tuple[float | None, ...], float] | None:
-        """The line that costs nothing: the answer is the last label that was known."""
+        """The line that costs nothing: the answer is the last label that was known of an earlier input."""
         from trueup.core.protocols import Prediction
 
         if self.loop.task.answers != "label":
@@ -321,6 +321,8 @@ class _Past:
         order = np.argsort(self.rows.known, kind="stable")
         known = self.rows.known[order]
         last = np.searchsorted(known, self.rows.ts[places], "right") - 1
+        while (own := (last >= 0) & (self.rows.ts[order[last]] >= self.rows.ts[places])).any():
+            last[own] -= 1  # known at once: its own label, or that of another input of the same moment
         span = range(places.start, places.stop)
         given = {at: Prediction(self.rows.labels[order[k]]) if k >= 0 else None for at, k in zip(span, last, strict=True)}
         answers = Answers(self.rows, lambda _: [], given)
