@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`up`, its trainings, its DBOS steps, its alerts, MLflow and approvers are killed at random moments.
 
-A zygote imports everything once and forks the actors, so that a start is cheap and kills come
-often. All actors share one clock on which a second is several hours. People are told in a file, and
-MLflow, on SQLite in the home, shows what the ledger says.
+Four homes, each with a seed and a storm of its own. A zygote imports everything once and forks the
+actors, so that a start is cheap and kills come often. All actors share one clock on which a second is
+several hours. People are told in a file, and MLflow, on SQLite in the home, shows what the ledger
+says; in one home its database is not there yet, and `up` is killed while it makes it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 import traceback
@@ -39,9 +41,11 @@ from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.testing.toys import KINDS, sentence
 
-KILLS = int(os.environ.get("TRUEUP_UP_KILLS", "200" if "TRUEUP_CHAOS_KILLS" in os.environ else "60"))
+HOMES = 4
+KILLS = int(os.environ.get("TRUEUP_UP_KILLS", os.environ.get("TRUEUP_CHAOS_KILLS", "200"))) // HOMES
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS_A_SECOND = 8.0
+MAKING = 5  # kills while MLflow's first database is made
 
 LOOP = '''
 # SPDX-License-Identifier: Apache-2.0
@@ -70,7 +74,7 @@ loop = Loop(
     look=Cron("hourly"), when=[Rows(60)], recipe=Recipe(window=None, min_rows=50),
     trainer=Command(["sh", "-c", SCRIPT, str(Path(__file__).parent)]), budget=Budget(retries=5, retry_delay=0.1),
     release=[Shadow(Accuracy(), no_worse_by=0.3, min_time=HOUR, max_time=48 * HOUR), Approval(), Full()],
-    risk=Risk(per="release"), alerts=[AlertFile()], publish=[Mlflow(every=HOUR)],
+    risk=Risk(per="release"), alerts=[AlertFile()], publish=[Mlflow(every=12 * HOUR)],
 )
 '''
 
@@ -191,22 +195,64 @@ def warm() -> None:
     assert all((dbos, duckdb, pyarrow, mlflow, trueup.evaluate))
 
 
-def storm(folder: Path, kills: int, seed: int) -> tuple[Counter[str], Counter[str]]:
-    """Kill an actor, or a training, at a random moment, `kills` times; who was killed, and at what."""
-    warm()
+def making(folder: Path) -> bool:
+    """Whether the service is at work on MLflow's first database."""
+    place = folder / "home" / "mlflow"
+    return (place / ".mlflow.db.part").exists() and not (place / "mlflow.db").exists()
+
+
+def await_making(folder: Path, rng: random.Random) -> None:
+    """Let the service begin MLflow's first database, and come some way with it."""
+    end = time.monotonic() + 60
+    while not making(folder):
+        assert time.monotonic() < end, "it never began to make the database"
+        time.sleep(0.002)
+    part, seen = folder / "home" / "mlflow" / ".mlflow.db.part", rng.randrange(0, 300_000)
+    while making(folder) and time.monotonic() < end:  # by its bytes: as far on a machine of any speed
+        with suppress(FileNotFoundError):
+            if part.stat().st_size >= seen:
+                return
+        time.sleep(0.002)
+
+
+def await_made(folder: Path) -> None:
+    """Leave the service alone until MLflow's database is there."""
+    end = time.monotonic() + 120
+    while not (folder / "home" / "mlflow" / "mlflow.db").exists():
+        assert time.monotonic() < end, "it never made the database"
+        time.sleep(0.05)
+
+
+def storm(
+    folder: Path, kills: int, seed: int, database: Path | None
+) -> tuple[Counter[str], Counter[str]]:
+    """Kill an actor, or a training, at a random moment, `kills` times; who was killed, and at what.
+
+    `database` is an MLflow database without anything in it; without one, the first kills come while
+    the service makes it.
+    """
     clock = FastClock(time.time())
     with Ledger.open(folder / "home", clock=clock) as ledger:
         ledger.append(toy_history("toys", toy_rows(200, seed=1), START))
-    (folder / "home" / "mlflow").mkdir()
-    make_database(folder / "home" / "mlflow" / "mlflow.db")  # seconds: longer than a service lives here
+    if database is not None:  # making one takes seconds: longer than a service lives here
+        (folder / "home" / "mlflow").mkdir()
+        shutil.copy(database, folder / "home" / "mlflow" / "mlflow.db")
     rng = random.Random(seed)
     # the zygote must not hold SQLite or DuckDB open when it forks: the ledger above is closed
     actors = {name: Actor(name, folder, clock, rng.randrange(1 << 30)) for name in ACTORS}
     done: Counter[str] = Counter()
     moments: Counter[str] = Counter()
     try:
+        for at in range(MAKING if database is None else 0):
+            await_making(folder, rng)
+            moments["making MLflow's database"] += making(folder)
+            actors["up"].kill()
+            done["up"] += 1
+            actors["up"] = Actor("up", folder, clock, rng.randrange(1 << 30))
+            if at == MAKING - 1:
+                await_made(folder)
         while sum(done.values()) < kills:
-            time.sleep(rng.expovariate(1 / 0.8))
+            time.sleep(rng.expovariate(1 / 0.5))
             name = rng.choices(["up", "training", "approver", "writer"], [5, 3, 1, 1])[0]
             if name == "training":
                 if kill_training(folder):
@@ -247,12 +293,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without anything in it, made once; all that a service imports is in memory then."""
+    warm()
+    path: Path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    make_database(path)
+    return path
+
+
 @pytest.mark.chaos
-@pytest.mark.timeout(3600)
-def test_nothing_is_recorded_promoted_or_told_twice(folder: Path) -> None:
-    """60 SIGKILLs over `up`, its trainings, its DBOS steps, approvals, alerts and MLflow (TRUEUP_UP_KILLS for more)."""
+@pytest.mark.parametrize("home", range(HOMES))
+def test_nothing_is_recorded_promoted_or_told_twice(folder: Path, database: Path, home: int) -> None:
+    """200 SIGKILLs over `up`, its trainings, its DBOS steps, approvals, alerts and MLflow (TRUEUP_UP_KILLS for more)."""
     began = time.monotonic()
-    done, moments = storm(folder, KILLS, seed=20260101)
+    done, moments = storm(folder, KILLS, seed=20260101 + home, database=database if home else None)
     with Ledger.open(folder / "home", clock=FastClock(time.time() - 1e6)) as ledger:
         decisions = ledger.decisions("toys")
         assert [one.generation for one in decisions] == list(range(1, len(decisions) + 1))
@@ -270,12 +325,13 @@ def test_nothing_is_recorded_promoted_or_told_twice(folder: Path) -> None:
         versions_ = shown_once(folder, ledger)
     kinds = Counter(one.kind for one in decisions)
     print(json.dumps({
-        "kills": dict(done), "up was at": dict(moments), "decisions": dict(kinds), "alerts": dict(alerts),
+        "home": home, "kills": dict(done), "up was at": dict(moments), "decisions": dict(kinds), "alerts": dict(alerts),
         "versions": versions_, "engine": Counter(
             one["status"] for one in engine.values()
         ), "seconds": round(time.monotonic() - began),
     }))
     assert sum(done.values()) >= KILLS
+    assert home or moments["making MLflow's database"] > 0
     assert min(done["up"], done["training"]) > 0
     assert alerts, "nobody was told anything: it proves nothing"
     assert kinds["candidate"] >= 2, "the storm left the loop no time to work: it proves nothing"

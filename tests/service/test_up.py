@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from trueup.registry import candidate, register
+from trueup.release import read
 from trueup.store import Ledger
 from trueup.store.locks import holder
 
@@ -191,6 +193,27 @@ def test_mon_01_a_training_that_dies_in_the_service_is_told_once(place: Place, s
     told = [json.loads(line) for line in (place.home / "alerts.jsonl").read_text().splitlines()]
     assert [(one["kind"], one["severity"]) for one in told] == [("failed", "error")]
     assert told[0]["command"].startswith("trueup why ")
+
+
+def test_trn_12_the_service_throws_away_what_its_loop_does_not_keep(place: Place, start: Start, trueup: Any) -> None:
+    """It holds the loop already; what serves stays, and `status` says what went."""
+    path = place.write(rows=100_000)
+    assert start("--once").end() == 0
+    path.write_text(path.read_text().replace("look=Cron", "keep=Keep(last=0, weekly=0, monthly=0, days=0.0), look=Cron").replace(
+        "from trueup.release", "from trueup.registry import Keep\nfrom trueup.release",
+    ))
+    with Ledger.open(place.home) as ledger:
+        made = ledger.artifacts.put_tree(place.folder / "models" / "2")
+        lost = register(ledger, "toys", made, facts={})
+    one = start()
+    said = one.until("NOTE prune")
+    assert "thrown away: 1 model (" in said["text"]
+    assert one.stop() == 0
+    assert said["text"].removeprefix("NOTE prune: ") in trueup("status").stdout
+    with Ledger.open(place.home) as ledger:
+        champion = candidate(ledger, "toys", str(read(ledger, "toys")[1].champion))
+        ledger.artifacts.verify(champion.model)
+        assert lost.model.sha256 not in {ref.sha256 for ref in ledger.artifacts.stored()}
 
 
 def test_tru_10_a_database_server_that_goes_away_holds_the_run_and_nothing_else(

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,26 +23,29 @@ from trueup.cli._open import (
 
 @click.command("prune")
 @loop_name
-@click.option("--last", type=click.IntRange(min=0), default=5, show_default=True, help="So many of the newest stay.")
-@click.option("--weekly", type=click.IntRange(min=0), default=8, show_default=True, help="The newest of each of so many weeks stays.")
-@click.option("--monthly", type=click.IntRange(min=0), default=24, show_default=True, help="The newest of each of so many months stays.")
-@click.option("--keep-days", type=float, default=30.0, show_default=True, help="What is younger stays.")
+@click.option("--last", type=click.IntRange(min=0), help="So many of the newest stay. [default: the loop's Keep, else 5]")
+@click.option("--weekly", type=click.IntRange(min=0), help="The newest of each of so many weeks stays. [default: the loop's Keep, else 8]")
+@click.option("--monthly", type=click.IntRange(min=0), help="The newest of each of so many months stays. [default: the loop's Keep, else 24]")
+@click.option("--keep-days", type=float, help="What is younger stays. [default: the loop's Keep, else 30]")
 @click.option("--dry", is_flag=True, help="Say what would go and why the rest stays, and leave it.")
 @as_json
 @click.pass_context
 def prune_(
-    ctx: click.Context, loop_: str | None, last: int, weekly: int, monthly: int, keep_days: float, dry: bool,
-    json_: bool,
+    ctx: click.Context, loop_: str | None, last: int | None, weekly: int | None, monthly: int | None,
+    keep_days: float | None, dry: bool, json_: bool,
 ) -> None:
     """Throw away models that never served and that nothing holds. Facts and Decisions stay.
 
     Whatever ever served a user stays for good, and can be restored: trueup rollback --to CANDIDATE.
     """
-    from trueup.registry import Keep, prune
+    from trueup.loop.keeping import keep_of
+    from trueup.registry import prune
 
+    asked: dict[str, Any] = {"last": last, "weekly": weekly, "monthly": monthly, "days": keep_days}
     with open_ledger(ctx) as ledger:
         name = only_loop(ledger, loop_)
-        done = prune(ledger, name, Keep(last=last, weekly=weekly, monthly=monthly, days=keep_days), dry=dry)
+        keep = replace(keep_of(ledger, name), **{part: n for part, n in asked.items() if n is not None})
+        done = prune(ledger, name, keep, dry=dry)
     if json_:
         show_json({"loop": name, **done.to_json()})
         return

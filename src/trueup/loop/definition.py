@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trueup.evaluate import Gate
     from trueup.loop.check import Problem
     from trueup.loop.plan import Plan
-    from trueup.registry import Publisher
+    from trueup.registry import Keep, Publisher
     from trueup.store import Ledger
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
@@ -54,7 +54,8 @@ class Loop:
     release runs. `mode`: observe reads and reports what it would do, and writes nothing but its
     reports; propose asks people, as `proposal` says, before each release; act asks only where a stage
     does. `alerts` are the channels that tell people what needs them. `population` says which units
-    releases may draw from. `seed` fixes every draw.
+    releases may draw from. `keep` says what `up` leaves of models that never served, such as
+    `Keep(weekly=8, monthly=24)`: the rest goes, once a day (None: nothing does). `seed` fixes every draw.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Loop:
     mode: Literal["observe", "propose", "act"] = "act"
     proposal: Approval = Approval()
     alerts: Sequence[Channel] = (AlertFile(), AlertLog())
+    keep: Keep | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -108,6 +110,11 @@ class Loop:
                 raise DefinitionError(f"expected a {name}, got {getattr(self, name)!r:.200} in {name}")
         if getattr(type(self.recipe), "__kind__", "") != "recipe":
             raise DefinitionError(f"expected a Recipe, got {self.recipe!r:.200} in recipe")
+        if self.keep is not None:
+            from trueup.registry import Keep
+
+            if not isinstance(self.keep, Keep):
+                raise DefinitionError(f"expected a Keep, got {self.keep!r:.200} in keep", cure="keep=Keep(weekly=8, monthly=24)")
         lists: dict[str, Any] = {"outcomes": Outcome, "when": Trigger, "unless": Trigger, "release": Stage, "alerts": Channel}
         if self.gates:
             from trueup.evaluate import Gate

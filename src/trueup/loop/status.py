@@ -38,6 +38,7 @@ class Status:
     request: dict[str, Any] | None = None
     card: dict[str, Any] | None = None
     troubles: tuple[dict[str, Any], ...] = ()
+    pruned: Decision | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,7 +47,7 @@ class Status:
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
             "report": self.report, "request": self.request, "card": self.card,
-            "not_published": list(self.troubles),
+            "not_published": list(self.troubles), "pruned": self.pruned and asdict(self.pruned),
         }
 
 
@@ -73,6 +74,7 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
         request=request, card=read_card(ledger.home, loop, state),
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)), troubles=tuple(troubles(ledger, loop)),
+        pruned=next(iter(ledger.decisions(loop, kind="prune", newest=True, limit=1)), None),
     )
 
 
@@ -133,6 +135,8 @@ def lines(found: Status) -> list[str]:
     missed = next((one.evidence.get("missed") for one in found.decisions if one.kind == "look"), None)
     if missed:
         text.append(f"the last look stood for {missed:,} more that were missed")
+    if found.pruned is not None:
+        text.append(f"{found.pruned.reason} (on {moment(found.pruned.at)})")
     if found.next_look:
         text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")
     text += [

@@ -15,7 +15,7 @@ from trueup.registry.publish import (
     nominated,
     troubles,
 )
-from trueup.registry.retention import Keep, Pruned, prune
+from trueup.registry.retention import Keep, Pruned, prune, throw_away
 from trueup.registry.upkeep import ailments, backup
 
 __all__ = [
@@ -42,5 +42,6 @@ __all__ = [
     "register",
     "reigns",
     "served",
+    "throw_away",
     "troubles",
 ]

@@ -83,24 +83,37 @@ def prune(ledger: Ledger, loop: str, keep: Keep | None = None, *, dry: bool = Fa
     """
     from trueup.store import lock
 
-    keep = keep or Keep()
-    with lock(ledger.home, f"run-{loop}"), lock(ledger.home, KEEPING):
+    with lock(ledger.home, f"run-{loop}"):
+        return throw_away(ledger, loop, keep or Keep(), dry=dry)
+
+
+def throw_away(
+    ledger: Ledger, loop: str, keep: Keep, *, dry: bool = False, before: Callable[[Pruned], object] = lambda _: None
+) -> Pruned:
+    """`prune` for whoever holds the loop already, between two of its cycles. `before` is told what goes,
+    before the first file does. Raises Busy where a backup is made.
+    """
+    from trueup.store import lock
+
+    with lock(ledger.home, KEEPING):
         now = to_us(ledger.clock.now())
         found = _Going(ledger, loop, reasons(ledger, loop, keep, now))
         work = _work(ledger, loop, now - int(keep.days * DAY_US))
         folders = list(dict.fromkeys([*found.folders, *work]))
-        size = sum(_size(folder) for folder in folders)
+        names = tuple(folder.relative_to(ledger.home).as_posix() for folder in folders)
+        going = Pruned(
+            tuple(found.candidates), names, sum(_size(folder) for folder in folders), found.kept, dry,
+            tuple(found.snapshots), found.sizes,
+        )
         if not dry:
+            before(going)
             for ident, body in found.records:
                 ledger.put(loop, KIND, ident, body)
             for folder in folders:
                 _remove(folder)
             for rest in [*ledger.home.glob("artifacts/*/.*.pruned"), *ledger.home.glob("work/.*.pruned")]:
                 _discard(rest)
-    names = tuple(folder.relative_to(ledger.home).as_posix() for folder in folders)
-    return Pruned(
-        tuple(found.candidates), names, size, found.kept, dry, tuple(found.snapshots), found.sizes
-    )
+    return going
 
 
 def reasons(ledger: Ledger, loop: str, keep: Keep, now: int) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Projection:
 
 PROJECTIONS: list[Projection] = [
     Projection("registry", "trueup.loop.publishing:follow", "trueup registry publish"),
+    Projection("keep", "trueup.loop.keeping:sweep", "trueup prune --dry"),
     Projection("alerts", "trueup.loop.telling:tell_people", "trueup alerts"),
 ]
 """All of them, in the order in which `run` calls them."""
