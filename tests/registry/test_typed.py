@@ -82,6 +82,44 @@ def test_a_run_publishes_and_says_only_what_went_wrong(home: Path, migrated: Pat
     assert "write publish=[Mlflow()]" in typed("registry", "publish", folder=folder, code=2)
 
 
+COUNTED = """
+from pathlib import Path
+from trueup.core.values import value
+from trueup.registry import Published
+
+@value("publish.counted")
+class Counted:
+    def target(self, ledger):
+        return "a file"
+
+    def _note(self, ledger, what):
+        with (ledger.home / "asked").open("a") as file:
+            file.write(what + "\\n")
+
+    def publish(self, ledger, shown, last, *, thorough, dry, say):
+        self._note(ledger, "publish")
+        return Published("a file")
+
+    def nominations(self, ledger, loop):
+        self._note(ledger, "nominations")
+        return ()
+
+    def fetch(self, nomination, ledger, folder):
+        raise AssertionError
+
+"""
+
+
+def test_a_run_asks_a_registry_once_and_shows_it_the_outcome_once(home: Path) -> None:
+    """REG-01, TRG-08: nominations before the look, publishing after it, and neither again."""
+    folder = home.parent
+    text = LOOP.replace("Mlflow(seconds=30)", "Counted()").replace("\nloop = ", f"{COUNTED}\nloop = ", 1)
+    assert "Counted()" in text
+    (folder / "loop.py").write_text(text, "utf-8")
+    assert "REST" in typed("run", "--now", folder=folder)
+    assert (home / "asked").read_text().split() == ["nominations", "publish"]
+
+
 def test_the_service_publishes_beside_its_ticks(
     ledger: Ledger, home: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def run_(
 ) -> None:
     """One look: finish what was begun, move the release on, train if there is a reason to."""
     from trueup.loop import Context, listen, publish, request, run
+    from trueup.loop.publishing import unpublished
     from trueup.release import whoami
     from trueup.service import project
     from trueup.store.locks import holder
@@ -164,7 +165,7 @@ def run_(
         told = not made or any(decision.kind == "start" for decision in made)
         plan = loop.plan(ledger) if told else None
         seen = ledger.records(loop.name, "report", newest=True, limit=1) if loop.mode == "observe" else []
-        failed = project(Context(loop, ledger, base=base))
+        failed = project(Context(loop, ledger, base=base), {"registry": unpublished(shown)})
     if json_:
         show_json(seen or [asdict(decision) for decision in made])
         return
@@ -176,7 +177,7 @@ def run_(
         for text in published_lines(one, short=True):
             click.secho(text, fg="yellow", err=True)
     for name, words in failed.items():
-        if name != "registry" or not shown:  # what came of publishing is said above, with its target
+        if name != "registry":  # what came of publishing is said above, with its target
             click.secho(f"{name} does not follow: {words}", fg="yellow", err=True)
     if plan is not None and not made:
         click.echo(f"nothing was due; next look {plan.next_look:%Y-%m-%d %H:%M}")

@@ -84,9 +84,13 @@ def listen(
 def follow(context: Context) -> None:
     """Listen, then publish: what a service calls after each tick. Raises where a target failed."""
     listen(context.loop, context.ledger, base=context.base)
-    failed = [one for one in publish(context.loop, context.ledger) if one.error is not None]
-    if failed:
-        raise TrueupError("; ".join(f"not published to {one.target}: {one.error}" for one in failed))
+    if words := unpublished(publish(context.loop, context.ledger)):
+        raise TrueupError(words)
+
+
+def unpublished(shown: list[Published]) -> str | None:
+    """What a publishing failed to show, in words; None where it failed nowhere."""
+    return "; ".join(f"not published to {one.target}: {one.error}" for one in shown if one.error is not None) or None
 
 
 def _take_up(context: Context, part: Publisher, found: Nomination) -> list[Decision]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,6 +27,9 @@ EVERY = 60.0  # seconds after which a projection is called although nothing has 
 FIRST, LAST = 5.0, 900.0  # seconds before the first and the last of the growing retries
 TOLD = 4      # failures in a row, half a minute in all, after which people are told
 DAY_US = 86_400_000_000
+
+
+_NONE: Mapping[str, str | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,21 @@ PROJECTIONS: list[Projection] = [
 """All of them, in the order in which `run` calls them."""
 
 
-def project(context: Context) -> dict[str, str]:
+def project(context: Context, done: Mapping[str, str | None] = _NONE) -> dict[str, str]:
     """Call every projection once, here and now; the errors of those that failed, by name. Whoever
-    calls once a look has no second try to wait for: people are told at once."""
+    calls once a look has no second try to wait for: people are told at once. `done` names those that
+    the caller has seen to already, with their errors."""
     failed = {}
     for one in PROJECTIONS:
-        try:
-            one(context)
-        except Exception as error:  # whatever it is, the loop goes on
-            failed[one.name] = _words(error)
-            _tell(one, context, failed[one.name])
+        words = done.get(one.name)
+        if one.name not in done:
+            try:
+                one(context)
+            except Exception as error:  # whatever it is, the loop goes on
+                words = _words(error)
+        if words is not None:
+            failed[one.name] = words
+            _tell(one, context, words)
     return failed
 
 
