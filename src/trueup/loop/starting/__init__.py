@@ -50,19 +50,20 @@ def start(
     """
     if kind not in KINDS:
         raise UnknownName("kind of loop", kind, KINDS)
-    about, name = KINDS[kind], _name(folder)
-    model = generate.checked(model, folder) if kind == "generate" else model
+    name = _name(folder)
+    about: Any = KINDS[kind]
     if model is not None and kind != "generate":
         raise ArgumentError(f"expected no model for a loop that learns to {kind}, got {model}", cure="trueup init generate")
+    base: Any = generate.checked(model, folder) if kind == "generate" else None
     loop, golden = folder / "loop.py", folder / "golden" / "core.jsonl"
     for path in (loop, folder / "README.md", golden):
         if path.exists() and not force:
             raise Refused(f"expected nothing at {path}, got a file", cure="--force writes it anew")
-    words, notes = about.plain_words(name, model), ["no data: the names of columns are examples"]
+    words, notes = about.plain_words(name, base), ["no data: the names of columns are examples"]
     held = None
     if data is not None:
         held = hold_out(data, name, texts=kind == "generate", seed=seed)
-        words, notes = about.words(name, data, held, model)
+        words, notes = about.words(name, data, held, base)
     folder.mkdir(parents=True, exist_ok=True)
     written = [loop, folder / "README.md"]
     if held is not None:

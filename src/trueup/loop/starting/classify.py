@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LONG_TEXT = 25.0  # characters on average, from which a column is read as words
 
 
-def plain_words(name: str, _model: str | None) -> dict[str, str]:
+def plain_words(name: str, _model: None) -> dict[str, str]:
     """The words of a loop without data: a text, its label, one user."""
     return {
         **shared(name, "label", "", "your-data.csv"), "origin": "", "golden": "", "left_out": "",
@@ -40,7 +40,7 @@ def plain_words(name: str, _model: str | None) -> dict[str, str]:
     }
 
 
-def words(name: str, data: Path, held: Held, _model: str | None) -> tuple[dict[str, str], list[str]]:
+def words(name: str, data: Path, held: Held, _model: None) -> tuple[dict[str, str], list[str]]:
     """The words of a loop that fits a file, and what its owner should know."""
     seen, mapping = held.profile, held.mapping
     several = seen.answers == "labels"

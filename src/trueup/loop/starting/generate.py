@@ -13,10 +13,12 @@ from trueup.loop.starting.words import curation, gates, golden, held_out, quoted
 SHORT = 40.0           # characters on average, up to which an answer is right or wrong as a whole
 PER_TOKEN = 2.5        # characters, at the least: how long an answer may become
 NEW_TOKENS = (16, 512)
+MEGABYTES = 32_768     # of a training, where the model's size is not known
 
 
-def checked(model: str | None, folder: Path) -> str:
-    """The language model as Python, where it is a folder of one or an id on the hub; raises ArgumentError."""
+def checked(model: str | None, folder: Path) -> tuple[str, int]:
+    """The language model as Python, where it is a folder of one or an id on the hub, and the megabytes
+    that a training of it may take; raises ArgumentError."""
     from trueup.models.hub import is_hub_id
 
     if model is None:
@@ -28,25 +30,27 @@ def checked(model: str | None, folder: Path) -> str:
     if path.is_dir():
         if not any((path / name).is_file() for name in ("config.json", "model.json")):
             raise ArgumentError(f"expected a language model's folder, got {model} without config.json")
+        size = sum(part.stat().st_size for part in path.glob("*.safetensors")) // 2**20
+        megabytes = max(4_096, 1_024 * round(4 + 4 * size / 1_024))  # weights of 2 bytes are computed with as 4
         inside = path.resolve().is_relative_to(folder.resolve())
         place = os.path.relpath(path.resolve(), folder.resolve()) if inside else str(path.resolve())
-        return f"HERE / {quoted(place)}" if inside else quoted(place)
+        return (f"HERE / {quoted(place)}" if inside else quoted(place)), megabytes
     if not is_hub_id(model):
         raise ArgumentError(f"expected a language model's folder, or its id on the hub (owner/name), got {model}")
-    return quoted(model)
+    return quoted(model), MEGABYTES
 
 
-def plain_words(name: str, model: str | None) -> dict[str, str]:
+def plain_words(name: str, model: tuple[str, int]) -> dict[str, str]:
     """The words of a loop without data: a prompt, its answer, one user."""
     return {
-        **_learning(1_000), **shared(name, "answer", "", "your-data.jsonl"), "origin": "", "golden": "",
-        "input": '"prompt"', "unit": '"user_id"', "model": f"LocalModel({model}, prompt=Prompt(max_new_tokens=128))",
+        **_learning(1_000, model[1]), **shared(name, "answer", "", "your-data.jsonl"), "origin": "", "golden": "",
+        "input": '"prompt"', "unit": '"user_id"', "model": f"LocalModel({model[0]}, prompt=Prompt(max_new_tokens=128))",
         "data_imports": "Recipe", "evaluate_imports": "RougeL", "scorer": "RougeL", "gates": "",
         "curators": "CapPerUnit, Deduplicate", "curate": "CapPerUnit(0.05), Deduplicate()",
     }
 
 
-def words(name: str, data: Path, held: Held, model: str | None) -> tuple[dict[str, str], list[str]]:
+def words(name: str, data: Path, held: Held, model: tuple[str, int]) -> tuple[dict[str, str], list[str]]:
     """The words of a loop that fits a file, and what its owner should know."""
     answers = sorted(len(str(item["target"])) for item in held.items)
     mean, long = sum(answers) / len(answers), answers[int(0.99 * (len(answers) - 1))]
@@ -62,9 +66,9 @@ def words(name: str, data: Path, held: Held, model: str | None) -> tuple[dict[st
     curators, curate = curation(held)
     origin = f" from {data.name} ({held.rows:,} rows)"
     made = {
-        **_learning(held.rows), **shared(name, held.label, "", str(data.resolve())), "origin": origin,
+        **_learning(held.rows, model[1]), **shared(name, held.label, "", str(data.resolve())), "origin": origin,
         "written": f"; `trueup init` wrote it{origin}", "golden": golden(held), "input": quoted(held.task.input),
-        "unit": quoted(held.task.unit), "model": f"LocalModel({model}, prompt=Prompt({prompt}))",
+        "unit": quoted(held.task.unit), "model": f"LocalModel({model[0]}, prompt=Prompt({prompt}))",
         "data_imports": "GoldenSet, Recipe", "evaluate_imports": ", ".join(sorted({scorer, *gate_names})),
         "scorer": scorer, "gates": lines, "curators": curators, "curate": curate, "held_out": held_out(held, data),
     }
@@ -76,5 +80,7 @@ def words(name: str, data: Path, held: Held, model: str | None) -> tuple[dict[st
     ]
 
 
-def _learning(rows: int) -> dict[str, str]:
-    return {"rows": f"{max(100, rows // 10):_}", "min_rows": f"{max(20, min(1_000, rows // 20)):_}"}
+def _learning(rows: int, megabytes: int) -> dict[str, str]:
+    return {
+        "rows": f"{max(100, rows // 10):_}", "min_rows": f"{max(20, min(1_000, rows // 20)):_}", "megabytes": f"{megabytes:_}",
+    }
