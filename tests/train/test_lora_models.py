@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,9 @@ import pytest
 from trueup.core import values
 from trueup.core.errors import ModelError
 from trueup.core.json import dumps
-from trueup.core.protocols import Budget, TrainJob
+from trueup.core.protocols import Budget, Capabilities, RunContext, TrainJob, TrainResult
 from trueup.core.references import Ref
+from trueup.core.values import value
 from trueup.models import LocalModel, Prompt, causal, load
 from trueup.models.manifest import file_sha256
 from trueup.models.prompts import Asked
@@ -243,3 +246,72 @@ def test_killed_for_its_memory_it_takes_half_as_many_rows(plain, store, tmp_path
     got = run(job, store, workdir=tmp_path / "work", retries=1, retry_delay=0.0)
     assert [one.kind for one in got.attempts] == ["memory", "completed"], got.result.reason
     assert (got.result.facts["rows_at_a_time"], got.result.facts["halved"], got.result.facts["effective_batch"]) == (128, True, 256)
+
+
+@value("trainer.cramped")
+class Cramped:
+    """Lora whose steps may take only `room` megabytes of addresses more than its process has before
+    them: what torch cannot allocate above that, torch says."""
+
+    lora: Lora
+    room: int
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.lora.capabilities
+
+    def fit(self, job: TrainJob, context: RunContext) -> TrainResult:
+        import torch
+
+        from trueup.train.lora.loop import Training
+
+        steps = Training.run
+
+        def cramped(*given):
+            torch.ones(1, requires_grad=True).sum().backward()  # its threads are there
+            has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            before = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (has + self.room * 2**20, before[1]))
+            try:
+                return steps(*given)
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, before)
+
+        Training.run = cramped  # type: ignore[method-assign]
+        return self.lora.fit(job, context)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and limits a process's addresses")
+def test_torch_itself_out_of_memory_takes_fewer_rows(plain, store, tmp_path):
+    """TRN-14: the allocator of torch refuses, in the training's own process: the rows at a time are halved
+    there and then, without another attempt, and what it said is recorded."""
+    base = written(plain, tmp_path / "base")
+    rows = [(f"where is {at}?", "rome oslo lima bern " * 30) for at in range(256)]
+    lora = Lora(r=2, batch=256, epochs=2, targets=["q_proj"], dropout=0.0)
+    found = {}
+    for name, trainer in (("cramped", Cramped(lora, 400)), ("roomy", lora)):
+        job = job_of(trainer, rows, base, tmp_path / name, budget=Budget(seconds=250, megabytes=8_000))
+        job = replace(job, data=store.put_file(Path(job.data.uri)), base=store.put_tree(base))
+        got = run(job, store, workdir=tmp_path / "work", retries=0)
+        assert [one.kind for one in got.attempts] == ["completed"], got.result.reason
+        found[name] = got.result
+    facts = found["cramped"].facts
+    assert facts["rows_at_a_time"] < 256
+    assert (facts["halved"], facts["effective_batch"]) == (True, 256)
+    assert "DefaultCPUAllocator: can't allocate memory" in facts["out_of_memory"]
+    assert found["roomy"].facts["out_of_memory"] is None
+    assert found["roomy"].facts["rows_at_a_time"] == 256
+    assert found["cramped"].metrics["loss"] == pytest.approx(found["roomy"].metrics["loss"], rel=1e-4)
+
+
+def test_torch_out_of_memory_elsewhere_ends_the_attempt_for_its_memory(plain, store, tmp_path, monkeypatch):
+    """TRN-14: where there are no rows to halve (the model, the optimizer), what torch raises is a want of
+    memory all the same, which `run` tries once more with half the rows, and no fault of the trainer's."""
+    import torch
+
+    base = written(plain, tmp_path / "base")
+    trainer = Lora(r=2, batch=2, steps=1, targets=["q_proj"], dropout=0.0)
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: torch.empty(2**50, dtype=torch.float64))
+    with pytest.raises(MemoryError, match=r"RuntimeError: .*DefaultCPUAllocator"):
+        trainer.fit(job_of(trainer, FACTS, base, tmp_path / "job"), Here(tmp_path / "w"))
+    assert torch.cuda.OutOfMemoryError is torch.OutOfMemoryError, "a GPU's is the same error"

@@ -16,7 +16,7 @@ from trueup.models import causal
 from trueup.train import fitting
 from trueup.train.lora import checkpoints, weights
 from trueup.train.lora.data import examples
-from trueup.train.lora.loop import Training, padded
+from trueup.train.lora.loop import Training, out_of_memory, padded
 from trueup.train.rows import read
 
 if TYPE_CHECKING:
@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 
 
 def fit(trainer: Lora, job: TrainJob, context: RunContext) -> TrainResult:
-    """Train within the context: from the newest checkpoint of the same job, where there is one."""
+    """Train within the context: from the newest checkpoint of the same job, where there is one.
+
+    Raises MemoryError where memory runs out, whatever torch calls it, and fewer rows are no help.
+    """
+    try:
+        return _fit(trainer, job, context)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise MemoryError(f"{type(error).__name__}: {str(error).strip()[:300]}") from error
+        raise
+
+
+def _fit(trainer: Lora, job: TrainJob, context: RunContext) -> TrainResult:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
@@ -90,7 +102,8 @@ def _facts(training: Training, made: weights.Weights, resumed: int | None, bfloa
     return {
         "rows": len(training.found), "steps": training.steps, "tokens": real, "padding": round(wide / real, 4),
         "effective_batch": training.whole, "rows_at_a_time": training.micro,
-        "halved": training.micro < training.trainer.batch, "cut": training.found.cut, "resumed": resumed,
+        "halved": training.micro < training.trainer.batch, "out_of_memory": training.short,
+        "cut": training.found.cut, "resumed": resumed,
         "base": made.base, "base_tree": made.tree,
         "trained": sum(one.numel() for one in made.trained.values()),
         "parameters": sum(one.numel() for one in made.opened.model.parameters()),

@@ -38,7 +38,7 @@ def rate(trainer: Lora, step: int, steps: int) -> float:
 
 
 class Training:
-    """A training between two steps."""
+    """A training between two steps; `short` is what was last said when memory ran out."""
 
     def __init__(
         self, trainer: Lora, model: Any, trained: Mapping[str, torch.nn.Parameter], found: Examples, seed: int,
@@ -53,6 +53,7 @@ class Training:
         if trainer.steps is not None:
             self.steps = min(self.steps, trainer.steps)
         self.step = 0
+        self.short: str | None = None
         self.device = next(iter(self.trained.values())).device
         self.autocast: Any = torch.autocast(self.device.type, torch.bfloat16) if bfloat16 else nullcontext()
         self.loss_sum = torch.zeros((), device=self.device)
@@ -95,13 +96,13 @@ class Training:
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
-                last = error.__class__.__name__
+                self.short = f"{type(error).__name__}: {str(error).strip()[:300]}"
             self.optimizer.zero_grad(set_to_none=True)
             self.throw(dice)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             if self.micro == 1:
-                raise MemoryError(f"out of memory with one row at a time ({last})")
+                raise MemoryError(f"out of memory with one row at a time ({self.short})")
             self.micro //= 2
         if self.trainer.clip is not None:
             torch.nn.utils.clip_grad_norm_(list(self.trained.values()), self.trainer.clip)
@@ -169,13 +170,14 @@ class Training:
             tensors[f"weight.{name}"] = parameter
             for part, one in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{part}.{name}"] = one
-        return tensors, {"step": self.step, "micro": self.micro}
+        return tensors, {"step": self.step, "micro": self.micro, "short": self.short}
 
     def take_up(self, tensors: Mapping[str, Any], said: Mapping[str, Any]) -> None:
         """Go on from a state; the rows at a time stay as few as they were, or are by now."""
         import torch
 
         self.step, self.micro = int(said["step"]), min(self.micro, int(said["micro"]))
+        self.short = said.get("short")
         self.loss_sum = tensors["loss"].to(self.device)
         with torch.no_grad():
             for name, parameter in self.trained.items():
