@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -149,6 +150,63 @@ def test_replay_by_cohort(ledger: Ledger, log: Log) -> None:
     uniform = made(ledger, Recipe(min_rows=10, replay=Replay(0.5, by="uniform"))).snapshot
     assert uniform is not None
     assert uniform.manifest["rows"]["parts"] == {"new": 100, "replay": 50}
+
+
+def test_units_take_turns_in_replay(ledger: Ledger, log: Log) -> None:
+    """FGT-01: each unit as often as any other, and of a unit each of its targets; a flood gets one turn in many."""
+    log(100, days=1)
+    for unit in range(20):
+        log(12, days=50, prefix=f"u{unit}-", unit=f"unit {unit}", label=lambda n: f"fact {n % 3}")
+    log(500, days=45, prefix="spam", unit="mallory", label=lambda n: "a lie")
+    log(1, days=44, prefix="rare", unit="once")
+    for share, least, most in ((0.22, 1, 1), (0.43, 2, 2), (0.64, 3, 3), (1.0, 4, 5)):
+        built = made(ledger, Recipe(min_rows=10, replay=Replay(share, by="uniform", each="unit"))).snapshot
+        assert built is not None
+        old = [row for row in built.rows().to_pylist() if row["part"] == "replay"]
+        turns = Counter(row["unit"] for row in old)
+        assert len(old) == round(100 * share)
+        assert turns.pop("once") == 1
+        assert (len(turns), {*turns.values()}) == (21, {least, most}), share
+        for unit in range(20):
+            told = Counter(row["target"] for row in old if row["unit"] == f"unit {unit}")
+            assert len(told) == min(3, turns[f"unit {unit}"]), told
+
+
+def test_tempered_replay_goes_by_the_square_root_of_a_cohort(ledger: Ledger, log: Log) -> None:
+    """FGT-01: between equal parts, which starve a large past, and equal chances, which starve a small one."""
+    log(100, days=1)
+    log(800, days=100, prefix="february")
+    log(200, days=70, prefix="march")
+    log(50, days=40, prefix="april")
+    found = {}
+    for by in ("cohort", "tempered", "uniform"):
+        built = made(ledger, Recipe(min_rows=10, replay=Replay(2.1, by=by))).snapshot
+        assert built is not None
+        old = [row["cohort"] for row in built.rows().to_pylist() if row["part"] == "replay"]
+        found[by] = [old.count(f"2026-0{month}") for month in (2, 3, 4)]
+    assert found["cohort"] == [70, 70, 70]
+    assert found["tempered"] == [120, 60, 30]
+    assert found["uniform"][0] > 140
+    nearly_all = made(ledger, Recipe(min_rows=10, replay=Replay(9.0, by="tempered"))).snapshot
+    assert nearly_all is not None
+    old = [row["cohort"] for row in nearly_all.rows().to_pylist() if row["part"] == "replay"]
+    assert (len(old), old.count("2026-04")) == (900, 50), "what a small cohort cannot fill goes to the others"
+
+
+def test_each_training_rehearses_other_old_rows(ledger: Ledger, log: Log) -> None:
+    """FGT-01: what is drawn goes by the new rows: a loop that always drew the same would forget the rest."""
+    log(600, days=50, prefix="old")
+    log(100, days=1)
+
+    def rehearsed() -> set[str]:
+        built = made(ledger, Recipe(window=20 * DAY, min_rows=10, replay=Replay(1.0))).snapshot
+        assert built is not None
+        return {row["row_id"] for row in built.rows().to_pylist() if row["part"] == "replay"}
+
+    first = rehearsed()
+    assert rehearsed() == first
+    log(1, days=1, prefix="one more")
+    assert len(first & rehearsed()) < 40, "a sixth of each draw, by chance"
 
 
 def test_replay_does_not_bring_back_what_was_corrected(ledger: Ledger, log: Log) -> None:
@@ -312,16 +370,17 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ledger]]:
     seed=st.integers(0, 2**31),
     share=st.one_of(st.none(), st.floats(0.1, 2.0)),
     by=st.sampled_from(["cohort", "uniform"]),
+    each=st.sampled_from(["row", "unit"]),
     cap=st.one_of(st.integers(1, 5), st.floats(0.01, 1.0)),
     cohort=st.sampled_from(["day", "week", "month"]),
 )
 def test_building_twice_gives_the_same_snapshot(
-    twins: list[Ledger], seed: int, share: float | None, by: Any, cap: float, cohort: Any
+    twins: list[Ledger], seed: int, share: float | None, by: Any, each: Any, cap: float, cohort: Any
 ) -> None:
     """VER-01: Recipe -> Snapshot is a pure function; another ledger with the same rows agrees."""
     recipe = Recipe(
         window=20 * DAY, min_rows=1, cohort=cohort, curate=[Deduplicate(), CapPerUnit(cap)],
-        replay=None if share is None else Replay(share, by=by),
+        replay=None if share is None else Replay(share, by=by, each=each),
     )  # fmt: skip
     found = set()
     for twin in [*twins, *twins]:

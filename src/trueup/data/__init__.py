@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 4: recipes and the Snapshots that they give, golden sets, and rows out of files."""
 
-from trueup.data.build import Built, build
+from trueup.data.build import Built, build, preview, teaches
 from trueup.data.frozen import add_items, check_frozen, freeze, frozen_digest, use, uses
 from trueup.data.funnel import Funnel, FunnelStep
 from trueup.data.golden import GoldenItems, GoldenSet
@@ -41,9 +41,11 @@ __all__ = [
     "list_snapshots",
     "load",
     "parse_time",
+    "preview",
     "profile",
     "propose_mapping",
     "read_events",
+    "teaches",
     "use",
     "uses",
     "verify",

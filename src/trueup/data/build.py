@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trueup.core.clock import from_us
-from trueup.core.errors import DataError
+from trueup.core.errors import ArgumentError, DataError
+from trueup.core.json import digest
 from trueup.core.protocols import Curated
 from trueup.curate import ROWS, Deduplicate, Distill, GoldenIndex, Step, exclude_golden, run_step
 from trueup.curate.rows import normal, take
@@ -95,6 +96,30 @@ def build(
     if after_us is not None:
         manifest["after_us"] = after_us
     return Built(write(ledger, manifest, rows), funnel)
+
+
+def preview(
+    recipe: Recipe, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int,
+    golden: Iterable[GoldenSet | GoldenItems] = (), seed: int = 0, after: int | None = None,
+) -> Built:
+    """What `build` would give, without writing it: the funnel, and the refusal where there would be
+    one. Raises ArgumentError for a recipe with a teacher: what it would write is not known."""
+    if distiller(recipe) is not None:
+        raise ArgumentError("expected a recipe without a teacher, got one that would have to be asked")
+    sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
+    for items in sets:
+        check_frozen(ledger, loop, items)
+    work = _Work(recipe, seed, sets, None, after, None)
+    try:
+        work.run(ledger, loop, target, cut, now_us)
+    except _Refusal as refusal:
+        return Built(None, Funnel(tuple(work.steps)), str(refusal))
+    return Built(None, Funnel(tuple(work.steps)))
+
+
+def teaches(recipe: Recipe) -> bool:
+    """Whether a teacher of the recipe writes targets."""
+    return distiller(recipe) is not None
 
 
 class _Refusal(Exception):
@@ -201,8 +226,9 @@ class _Work:
         assert replay is not None
         wanted = round(replay.share * new.num_rows)
         size = 4 * wanted + 1_000
+        salt = _salt(new)
         held = self._among(old, size)
-        pool = draw(held, size, self.seed, "replay", by=replay.by)
+        pool = draw(held, size, self.seed, salt, by=replay.by, each=replay.each)
         over = {"over a limit": old.num_rows - held.num_rows, "not drawn": held.num_rows - pool.num_rows}
         self._note("replay pool", old.num_rows, pool, over, part="replay")
         pool = _in_part(pool, "replay")
@@ -210,7 +236,7 @@ class _Work:
             pool = self._curate(pool, "replay", _shared(self.recipe.curate, min(wanted, pool.num_rows)))
         latest = any(isinstance(step, Deduplicate) and step.keep == "latest" for step in self.recipe.curate)
         distinct = _not_in(pool, new, latest=latest)
-        drawn = draw(distinct.rows, wanted, self.seed, "replay", by=replay.by)
+        drawn = draw(distinct.rows, wanted, self.seed, salt, by=replay.by, each=replay.each)
         dropped = {**distinct.dropped, "not drawn": distinct.rows.num_rows - drawn.num_rows}
         before = drawn.num_rows
         for step in self.recipe.curate:
@@ -242,6 +268,12 @@ class _Work:
         self.steps.append(FunnelStep(name, rows_in, rows.num_rows, reasons, dict(facts), part))
         if self.progress is not None:
             self.progress(name, rows.num_rows)
+
+
+def _salt(new: pa.Table) -> str:
+    """What the draw of old rows depends on beside the seed: the new ones, so that each training
+    rehearses others, and the same training the same."""
+    return "replay/" + digest(sorted(new["row_id"].to_pylist()))
 
 
 def _shared(steps: Sequence[Step], n: int) -> list[Step]:

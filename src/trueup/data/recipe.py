@@ -20,17 +20,24 @@ class Replay:
     """Old rows beside the new ones, against forgetting: `share` x the number of new rows.
 
     They are drawn, seeded, from the rows older than the window: with `by="cohort"` as evenly over
-    the cohorts as their sizes allow, with `by="uniform"` from all old rows alike.
+    the cohorts as their sizes allow, with `by="uniform"` from all old rows alike, and with
+    `by="tempered"` between the two, by the square root of a cohort's size. With `each="row"`
+    row by row; with `each="unit"` the units take turns, and at its turn each another of its targets,
+    so that of much that is known little is left out, and nobody who has filed much is heard more often. Which
+    rows are drawn goes by the new ones too: each training rehearses others.
     """
 
     share: float = 0.5
-    by: Literal["cohort", "uniform"] = "cohort"
+    by: Literal["cohort", "tempered", "uniform"] = "cohort"
+    each: Literal["row", "unit"] = "row"
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 100:
             raise ArgumentError(f"expected a share of the new rows above 0, got {self.share!r}")
-        if self.by not in ("cohort", "uniform"):
-            raise ArgumentError(f"expected by cohort or uniform, got {self.by!r}")
+        if self.by not in ("cohort", "tempered", "uniform"):
+            raise ArgumentError(f"expected by cohort, tempered or uniform, got {self.by!r}")
+        if self.each not in ("row", "unit"):
+            raise ArgumentError(f"expected each row or unit, got {self.each!r}")
 
 
 @value("recipe")
