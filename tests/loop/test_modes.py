@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from trueup.alerts.reading import of_report
 from trueup.core.clock import ManualClock, to_us
 from trueup.core.errors import DefinitionError, Refused
 from trueup.core.events import Event, outcome
 from trueup.core.json import dumps
+from trueup.data import Recipe
 from trueup.evaluate import Accuracy
 from trueup.loop import Context, Loop, finish, run, status, tick, why
 from trueup.loop.status import lines
@@ -179,18 +181,52 @@ def test_tru_12_observe_watches_the_answers_of_a_system_that_is_not_ours(make: M
     assert "no values" in acting[0][1].reason
 
 
-def test_tru_12_observe_refuses_while_users_are_in_a_canary(make: Make, ledger: Ledger) -> None:
-    run(make(mode="act"), ledger)
+def test_tru_12_observe_leaves_a_canary_as_it_stands_and_says_so(make: Make, ledger: Ledger) -> None:
+    """Users stay where they are, nothing is moved or decided, each report says that nobody watches; acting
+    again goes on with the release."""
+    acting = make(mode="act", when=[Rows(5_000)], release=[Shadow(Accuracy(), max_time=30 * DAY), Canary(0.5), Full()])
+    run(replace(acting, when=(Rows(50),)), ledger)
     generation, state = read(ledger, "toys")
     assert state.release is not None
     inside = replace(state.release, guard={"lag": 1}, stage=1)
-    decide(ledger, "toys", generation, replace(state, release=inside), kind="stage", verdict="PASS", reason="test")
-    was = tables(ledger.home)
-    with pytest.raises(Refused, match="nobody would watch its guardrails"):
-        run(make(mode="observe"), ledger, now=True)
-    assert tables(ledger.home) == was
+    routing = {**state.routing, "slices": {"challenger": 500}}
+    decide(ledger, "toys", generation, replace(state, release=inside, routing=routing), kind="stage", verdict="PASS", reason="test")
+    for _ in range(3):
+        later(ledger)
+        was = tables(ledger.home)
+        assert run(replace(acting, mode="observe"), ledger, now=True) == []
+        assert only_reports_came(was, tables(ledger.home)) == 1
+    assert read(ledger, "toys")[1].release == inside
+    assert read(ledger, "toys")[1].routing == routing
+    report = ledger.records("toys", "report", newest=True, limit=1)[0]
+    assert report["unwatched"] == inside.candidate
+    told = [line for line in lines(status(ledger, "toys")) if "nobody watches its guardrails" in line]
+    assert len(told) == 1
+    assert f"trueup reject {inside.candidate} ends it" in told[0]
+    alerts = [one for one in of_report("toys", report, ledger.state("toys")[1]) if one.kind == "unwatched"]
+    assert [(one.severity, inside.candidate in one.what) for one in alerts] == [("warning", True)]
     reject(ledger, "toys", inside.candidate, reason="observing")
-    assert run(make(mode="observe"), ledger, now=True) == []
+    assert run(replace(acting, mode="observe"), ledger, now=True) == []
+    assert ledger.records("toys", "report", newest=True, limit=1)[0]["unwatched"] is None
+
+
+def test_tru_12_a_report_shows_the_dataset_that_would_be_made(make: Make, ledger: Ledger) -> None:
+    """CUR-14: rows by step, the same as the Snapshot's once the loop acts; no Snapshot is made."""
+    run(make(mode="observe"), ledger)
+    (report,) = ledger.records("toys", "report")
+    steps = report["dataset"]["funnel"]
+    assert [step["name"] for step in steps][:2] == ["labelled", "window"]
+    assert (report["dataset"]["refusal"], ledger.records("toys", "snapshot")) == (None, [])
+    assert any(f"  {steps[0]['name']}" in line for line in lines(status(ledger, "toys")))
+    few = make(mode="observe", recipe=Recipe(window=60 * DAY, min_rows=5_000))
+    run(few, ledger, now=True)
+    assert "5,000 wanted" in ledger.records("toys", "report", newest=True, limit=1)[0]["dataset"]["refusal"]
+    made = run(make(mode="act"), ledger)
+    acted = next(one for one in made if one.kind == "candidate")
+    assert acted.evidence["funnel"] == steps
+    later(ledger)
+    run(make(mode="observe", when=[Rows(5_000)]), ledger)
+    assert ledger.records("toys", "report", newest=True, limit=1)[0]["dataset"] is None, "nothing would be trained"
 
 
 # -- propose ---------------------------------------------------------------------------------------

@@ -82,7 +82,14 @@ def _alarms(decision: Decision) -> Iterator[Alert]:
 
 
 def of_report(loop: str, report: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Alert]:
-    """The alarms of a loop that only observes."""
+    """The alarms of a loop that only observes, and that users are in a release which it leaves alone."""
+    if report.get("unwatched"):
+        release = (state.get("release") or {}).get("id")
+        yield Alert(
+            f"unwatched/{release}", loop, "unwatched", "warning",
+            f"{report['unwatched']} goes on serving a part of the users while the loop only observes: nobody watches its guardrails",
+            report["now"], f'trueup reject {report["unwatched"]} -m "observing"',
+        )
     known = {"accepted": state.get("accepted", {}), "since": state.get("since"), "trained": state.get("trained")}
     yield from _found(loop, report, known, report["now"], "trueup status")
 

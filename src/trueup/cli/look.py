@@ -132,6 +132,7 @@ def run_(
 ) -> None:
     """One look: finish what was begun, move the release on, train if there is a reason to."""
     from trueup.loop import Context, listen, publish, request, run
+    from trueup.loop.observe import report_lines
     from trueup.loop.publishing import unpublished
     from trueup.release import whoami
     from trueup.service import project
@@ -172,7 +173,7 @@ def run_(
     for decision in made:
         click.echo(_line(decision))
     if seen:
-        click.echo("\n".join(["it only observes; at the last look it would", *(f"  {words}" for words in seen[0]["would"])]))
+        click.echo("\n".join(["it only observes; at the last look it would", *report_lines(seen[0])]))
     for one in shown:
         for text in published_lines(one, short=True):
             click.secho(text, fg="yellow", err=True)

@@ -61,6 +61,20 @@ def start(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def expected(context: Context, champion: str | None, now: int) -> int | None:
+    """The cut after which rows would be new to a training at `now`, told without opening a model; None
+    where it would start from scratch. That a base has changed is not seen."""
+    from trueup.train import goes_on
+
+    if champion is None or not goes_on(context.loop.trainer):
+        return None
+    found = candidate(context.ledger, context.loop.name, champion)
+    learned = _snapshot(context, found)
+    if learned is None or _overdue(context, _rebased(found), now) is not None:
+        return None
+    return int(learned.manifest["cut"])
+
+
 def anew(began: dict[str, Any], why: str, now: int) -> dict[str, Any]:
     """The same beginning as a stateless one, and why."""
     return began | {"mode": "stateless", "reason": why, "forced": True, "parent": None, "init": None, "rows": {}, "rebased": now}
@@ -80,15 +94,23 @@ def _anew(context: Context, champion: Candidate, base: Ref | None, rebased: int,
     artifacts, trainer = context.ledger.artifacts, context.loop.trainer
     if _snapshot(context, champion) is None:
         return f"the champion {champion.id} has learned from no Snapshot of this loop"
-    every = getattr(trainer, "rebase_every", None)
-    if every is not None and from_us(now) - from_us(rebased) >= every:
-        return f"the last training from scratch was on {from_us(rebased):%Y-%m-%d}, and one is due every {every.days} days"
+    overdue = _overdue(context, rebased, now)
+    if overdue is not None:
+        return overdue
     hinders = getattr(trainer, "hinders", None)
     if hinders is None:
         return None
     found: Manifest = read_manifest(artifacts.path(champion.model))
     why: str | None = hinders(found, None if base is None else read_manifest(artifacts.path(base)))
     return why
+
+
+def _overdue(context: Context, rebased: int, now: int) -> str | None:
+    """That a training from scratch is due again; None where it is not."""
+    every = getattr(context.loop.trainer, "rebase_every", None)
+    if every is None or from_us(now) - from_us(rebased) < every:
+        return None
+    return f"the last training from scratch was on {from_us(rebased):%Y-%m-%d}, and one is due every {every.days} days"
 
 
 def _rebased(champion: Candidate) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
-from trueup.core.errors import Refused
 from trueup.core.json import digest
 from trueup.core.values import to_json
 from trueup.loop.context import Context, plain
@@ -26,26 +25,48 @@ KIND = "report"
 
 
 def observe(context: Context) -> dict[str, Any]:
-    """Look, and report what would be done. Raises Refused while users are in a running canary, whose
-    guardrails nobody would watch."""
+    """Look, and report what would be done, with the dataset that would be made. A running release stands
+    as it is; where users are in it, the report says that nobody watches its guardrails (`unwatched`)."""
     loop, ledger = context.loop, context.ledger
-    _, state = read(ledger, loop.name)
-    if state.release is not None and state.release.guard is not None:
-        raise Refused(
-            f"expected no users in a release while {loop.name} only observes, got {state.release.candidate} serving some: "
-            "nobody would watch its guardrails",
-            cure=f"trueup reject {state.release.candidate} -m \"observing from now on\", or keep the mode until it ends",
-        )
+    generation, state = read(ledger, loop.name)
     context.say("observe", 0, 0)
     seen = plan(loop, ledger)
     now, cut = to_us(seen.at), ledger.cut()
-    ident = f"o-{digest([loop.name, context.digest, cut, now])[:16]}"
+    ident = f"o-{digest([loop.name, context.digest, generation, cut, now])[:16]}"
     body = {
         **seen.to_json(), "now": now, "cut": cut, "definition": context.digest, "would": would(context, seen, state),
+        "unwatched": state.release.candidate if state.release is not None and _serves(state) else None,
+        "dataset": _dataset(context, state, cut, now) if seen.trains else None,
         "recipe": to_json(loop.recipe, context.base), "trainer": to_json(loop.trainer, context.base),
     }
     ledger.put(loop.name, KIND, ident, body)
     return {**body, "id": ident}
+
+
+def _serves(state: LoopState) -> bool:
+    """Whether users are in the running release."""
+    return state.release is not None and state.release.guard is not None and state.paused is None
+
+
+def _dataset(context: Context, state: LoopState, cut: int, now: int) -> dict[str, Any] | None:
+    """What the training's dataset would be, rows by step, without making it: {"funnel", "refusal"}; None
+    where a teacher would have to be asked."""
+    from trueup.core.errors import TrueupError
+    from trueup.data import preview, teaches
+    from trueup.loop.lineage import expected
+    from trueup.loop.steps import items_of
+
+    loop, ledger = context.loop, context.ledger
+    if teaches(loop.recipe) or any(getattr(one, "teacher", None) is not None for one in loop.golden()):
+        return None
+    try:
+        found = preview(
+            loop.recipe, ledger, loop=loop.name, target=loop.label.name, cut=cut, now_us=now, seed=loop.seed,
+            golden=[items_of(context, one, cut, now) for one in loop.golden()], after=expected(context, state.champion, now),
+        )
+    except TrueupError as error:  # a report says what there is to say, whatever the rows are like
+        return {"funnel": [], "refusal": error.message}
+    return {"funnel": found.funnel.to_json(), "refusal": found.refusal}
 
 
 def last_report(ledger: Ledger, loop: str, state: LoopState) -> dict[str, Any] | None:
@@ -60,6 +81,19 @@ def last_look(loop: Loop, ledger: Ledger, state: LoopState) -> int | None:
     return state.looked if report is None else int(report["now"])
 
 
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """A report for people: what would be done, and the rows of the dataset by step."""
+    from trueup.data import Funnel
+
+    lines = [f"  {words}" for words in report["would"]]
+    dataset = report.get("dataset")
+    if dataset is not None:
+        lines += ["its dataset would be", *(f"  {line}" for line in Funnel.from_json(dataset["funnel"]).lines())]
+        if dataset["refusal"]:
+            lines.append(f"  none: {dataset['refusal']}")
+    return lines
+
+
 def would(context: Context, seen: Plan, state: LoopState) -> list[str]:
     """What a loop that acts would do at this look, in order."""
     loop, made = context.loop, []
@@ -70,7 +104,11 @@ def would(context: Context, seen: Plan, state: LoopState) -> list[str]:
     if state.cycle is not None:
         made.append(f"go on with training {state.cycle['id']}")
     if state.release is not None:
-        made.append(f"move the release of {state.release.candidate} on")
+        left = (
+            "; observing, it leaves it as it stands: it goes on serving a part of the users, and nobody watches its guardrails "
+            f"(trueup reject {state.release.candidate} ends it)"
+        )
+        made.append(f"move the release of {state.release.candidate} on{left if _serves(state) else ''}")
     elif state.waiting is not None:
         made.append(f"begin the release of {state.waiting}")
     if not seen.trains:

@@ -13,7 +13,7 @@ from trueup.core.events import KINDS
 from trueup.core.values import from_json
 from trueup.loop.card import card_lines, read_card
 from trueup.loop.context import moment
-from trueup.loop.observe import last_report
+from trueup.loop.observe import last_report, report_lines
 from trueup.registry import troubles
 from trueup.release import LoopState, read, standing, waiting, waiting_words
 
@@ -112,7 +112,7 @@ def lines(found: Status) -> list[str]:
     text = [f"{found.loop}: generation {found.generation}" + ("" if found.mode == "act" else f", mode {found.mode}")]
     if found.report is not None:
         text.append(f"it only observes; on {moment(found.report['now'])} it would")
-        text += [f"  {words}" for words in found.report["would"]]
+        text += report_lines(found.report)
     if state.paused is not None:
         text.append(f"paused: {state.paused} (trueup resume)")
     text.append(f"champion {state.champion or 'none yet'}" + (f" since {moment(state.since)}" if state.since else ""))
