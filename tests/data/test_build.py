@@ -184,7 +184,7 @@ def test_tempered_replay_goes_by_the_square_root_of_a_cohort(ledger: Ledger, log
         assert built is not None
         old = [row["cohort"] for row in built.rows().to_pylist() if row["part"] == "replay"]
         found[by] = [old.count(f"2026-0{month}") for month in (2, 3, 4)]
-    assert found["cohort"] == [70, 70, 70]
+    assert found["cohort"] == [80, 80, 50]
     assert found["tempered"] == [120, 60, 30]
     assert found["uniform"][0] > 140
     nearly_all = made(ledger, Recipe(min_rows=10, replay=Replay(9.0, by="tempered"))).snapshot

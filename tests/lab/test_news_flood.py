@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The flood of the news world, without a model: what of it reaches the rows that train (CUR-11)."""
+"""The rows that train in the news world, without a model: what is rehearsed (FGT-01), and what of the
+flood reaches them (CUR-11)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from trueup.core.json import dumps
 from trueup.data import Mapping, build, import_file
 from trueup.lab.news import World
 from trueup.lab.news.audience import FLOODER, Audience, published
-from trueup.lab.news.world import START, begins
+from trueup.lab.news.world import FOUNDING, START, begins, cohort_name
 from trueup.loop import load_loop
 from trueup.store import Ledger
 
@@ -37,10 +38,11 @@ def the_flood(audience: Audience, week: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", [7, 8, 9])
-def test_a_flood_stays_under_its_share_in_its_week_and_in_the_next(tmp_path: Path, seed: int) -> None:
+def test_replay_rehearses_nearly_every_fact_and_a_flood_stays_under_its_share(tmp_path: Path, seed: int) -> None:
     loop, world, clock = load_loop(LOOP), World(seed=seed), ManualClock(START)
     audience = Audience(world, loop.name)
     found: dict[int, tuple[int, int]] = {}
+    rehearsed: dict[int, dict[str, float]] = {}
     with Ledger.open(tmp_path / "home", clock=clock) as ledger:
         ledger.append(audience.history())
         before = None
@@ -58,9 +60,18 @@ def test_a_flood_stays_under_its_share_in_its_week_and_in_the_next(tmp_path: Pat
             )
             before = ledger.cut()
             assert built.snapshot is not None, built.refusal
-            units = built.snapshot.rows()["unit"].to_pylist()
-            found[week] = units.count(FLOODER), len(units)
+            rows = built.snapshot.rows().to_pylist()
+            found[week] = sum(row["unit"] == FLOODER for row in rows), len(rows)
+            said = {(row["unit"], row["target"]) for row in rows if row["part"] == "replay"}
+            rehearsed[week] = {
+                cohort_name(at): sum((f"desk/{fact.company}", dumps(fact.answer)) in said for fact in facts) / len(facts)
+                for at in range(week) if (facts := [one for one in world.facts(week) if one.since == at])
+            }
     assert len(the_flood(audience, 3)) == 2 * 4 * world.lies
     for week, (lies, rows) in found.items():
         assert (lies > 0) is (week > 2)
         assert lies <= 0.05 * rows, f"week {week}: {lies} of {rows}"
+    assert found[4][0] <= 10, "in replay a flood is one account in thirty, and has one turn in thirty"
+    for week, shares in rehearsed.items():
+        for cohort, share in shares.items():
+            assert share >= (0.80 if cohort == FOUNDING else 1.0), f"week {week}: {share:.2f} of {cohort} rehearsed"

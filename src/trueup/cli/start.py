@@ -50,9 +50,10 @@ def init_(kind: str, folder: Path, data: Path | None, model: str | None, force: 
 @click.command("demo")
 @click.argument("name", type=click.Choice(["films", "news"]), default="films", required=False)
 @click.option("--daily", is_flag=True, help="Of news: summaries by a teacher, an hour in shadow, then the swap.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of everything random in it. [default: that of the world]")
 @as_json
 @click.pass_context
-def demo_(ctx: click.Context, name: str, daily: bool, json_: bool) -> None:
+def demo_(ctx: click.Context, name: str, daily: bool, seed: int | None, json_: bool) -> None:
     """A simulated world, played whole: rest, promotion, a flood, a rollback.
 
     films (the default): a year of a genre classifier, in a minute. news: five weeks of a language model
@@ -63,7 +64,7 @@ def demo_(ctx: click.Context, name: str, daily: bool, json_: bool) -> None:
     play = getattr(import_module(f"trueup.lab.{name}"), "daily" if daily else "demo")
     root = ctx.find_root()
     named = root.get_parameter_source("home") is click.core.ParameterSource.COMMANDLINE
-    account = play(root.obj if named else None, quiet=json_)
+    account = play(root.obj if named else None, quiet=json_, seed=seed)
     if json_:
         show_json(account.to_json())
     sys.exit(0 if account.holds else 1)

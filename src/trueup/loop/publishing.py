@@ -173,7 +173,16 @@ def _ours(context: Context, part: Publisher, found: Nomination) -> str:
             return known.id
     model = _stored(context, part, found)
     _, state = read(ledger, loop)
-    return register(ledger, loop, model, parent=state.champion, facts={"imported": dict(found.source)}).id
+    return register(ledger, loop, model, parent=state.champion, facts={"imported": dict(found.source), **_base(ledger, model)}).id
+
+
+def _base(ledger: Ledger, model: Ref) -> dict[str, Any]:
+    """The digests of an adapter's base, as a training of ours would tell them: it is kept with the adapter."""
+    from trueup.models import read_manifest
+    from trueup.models.adapter import base_of
+
+    manifest = read_manifest(ledger.artifacts.path(model))
+    return {} if manifest.format != "adapter" else dict(zip(("base", "base_tree"), base_of(manifest), strict=True))
 
 
 def _stored(context: Context, part: Publisher, found: Nomination) -> Ref:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
@@ -84,7 +85,8 @@ def _outcome(order: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         smoke(result.model, job, workdir)
         model = result.model.resolve().relative_to(workdir.resolve()).as_posix()
         dumps([dict(result.metrics), dict(result.facts)])
-        return _said("completed", "", model, result.metrics, result.facts)
+        facts = {**result.facts, "cpu_seconds": round(time.process_time(), 2)}
+        return _said("completed", "", model, result.metrics, facts)
     except MemoryError as error:
         return _said("memory", f"out of memory: {error}")
     except TrainingRetryable as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +37,12 @@ _STYLES = {
 
 
 def demo(
-    home: Path | None = None, *, quiet: bool = False, world: World | None = None,
+    home: Path | None = None, *, quiet: bool = False, world: World | None = None, seed: int | None = None,
     console: Console | None = None,
 ) -> Account:
     """Play a simulated year in `home` (a new temporary folder where it is None), and tell it.
+
+    `seed` is of everything random in it (None: the world's own).
 
     Each scene holds the ledger's Decisions to what it tells; `Account.holds` is False where one
     did not come out. With `quiet` nothing is printed, and the account has it all
@@ -52,7 +55,9 @@ def demo(
             f"expected an empty folder for the demo, got {home}", cure="name a new one with --home"
         )
     teller = Teller(home, quiet=quiet, console=console)
-    with teller.telling(), closing(Year(home, world or World(), progress=teller.progress)) as year:
+    world = world or World()
+    played = world if seed is None else replace(world, seed=seed)
+    with teller.telling(), closing(Year(home, played, progress=teller.progress)) as year:
         for title, tell in SCENES:
             with teller.scene(title):
                 tell(teller, year)

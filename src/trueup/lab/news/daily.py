@@ -46,12 +46,12 @@ class Nights:
     """The home of the demo: its loop file, base model, archive and ledger, a clock, the newspaper."""
 
     def __init__(
-        self, home: Path, *, progress: Progress | None = None, steps: int = STEPS,
+        self, home: Path, *, progress: Progress | None = None, steps: int = STEPS, seed: int = 0,
         configure: Callable[[Loop], Loop] | None = None,
     ) -> None:
-        self.home, self.progress = home, progress
+        self.home, self.progress, self.seed = home, progress, seed
         (home / "golden").mkdir(parents=True)
-        make_base(home / "models" / "base", [one[::2] for one in articles.taught()], steps=steps, say=lambda at, of: self._say(
+        make_base(home / "models" / "base", [one[::2] for one in articles.taught()], steps=steps, seed=seed, say=lambda at, of: self._say(
             f"base model, step {at} of {of}", 0
         ))
         items = [{"id": f"archive-{at}", "input": one.text, "target": one.summary} for at, one in enumerate(articles.archive())]
@@ -66,7 +66,7 @@ class Nights:
         self._answers: dict[tuple[str, str], Any] = {}
         self.look()
         self.client = connect(
-            self.loop.name, home, clock=self.clock, ids=Ids(self.clock, 0), acknowledge="enqueue"
+            self.loop.name, home, clock=self.clock, ids=Ids(self.clock, seed), acknowledge="enqueue"
         )
 
     def _say(self, what: str, done: int) -> None:
@@ -101,7 +101,7 @@ class Nights:
     def _serve(self, start: datetime) -> None:
         """Half an hour of readers, each with an article of the day's paper."""
         paper = articles.published((start - OPENS) // DAY + 1)
-        rng = articles.WORLD.rng(f"readers/{start.isoformat()}")
+        rng = articles.WORLD.rng(f"readers/{self.seed}/{start.isoformat()}")
         self.clock.move_to(start + HALF_HOUR / 3)
         read_ = [paper[at] for at in rng.integers(len(paper), size=READERS // 2).tolist()]
         choices = [self.client.choose(f"reader-{number}") for number in rng.integers(50_000, size=len(read_)).tolist()]
@@ -147,9 +147,11 @@ def rouge(pairs: Sequence[tuple[Any, str]]) -> tuple[float, int]:
 
 def daily(
     home: Path | None = None, *, quiet: bool = False, console: Console | None = None, days: int = 2, steps: int = STEPS,
-    configure: Callable[[Loop], Loop] | None = None,
+    seed: int | None = None, configure: Callable[[Loop], Loop] | None = None,
 ) -> Account:
     """Play `days` days and the nights after them, and tell them; as `demo` of this room does.
+
+    `seed` is of the base model's weights and of the readers; the paper is the same.
 
     Raises Refused where `home` is not empty, MissingDependency without `trueup[lora]` and `trueup[text]`.
     """
@@ -157,7 +159,7 @@ def daily(
     if home.exists() and any(home.iterdir()):
         raise Refused(f"expected an empty folder for the demo, got {home}", cure="name a new one with --home")
     teller = Teller(home, quiet=quiet, console=console, days=days + 1)
-    with teller.telling(), closing(Nights(home, progress=teller.progress, steps=steps, configure=configure)) as nights:
+    with teller.telling(), closing(Nights(home, progress=teller.progress, steps=steps, seed=seed or 0, configure=configure)) as nights:
         with teller.scene("0  The paper and its base model"):
             _the_paper(teller, nights)
         for day in range(1, days + 1):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from trueup.core.errors import Refused
 from trueup.lab.films.demo import WORDS
 from trueup.lab.films.tell import Account, Teller
 from trueup.lab.news.audience import week_of
-from trueup.lab.news.scenes import SCENES, table
+from trueup.lab.news.scenes import KEPT, SCENES, table
 from trueup.lab.news.weeks import DAYS, Weeks
 from trueup.lab.news.world import World, begins
 from trueup.loop import why
@@ -32,12 +33,13 @@ Scores = Mapping[str, Mapping[str, float]]
 
 
 def demo(
-    home: Path | None = None, *, quiet: bool = False, world: World | None = None, console: Console | None = None,
-    configure: Callable[[Loop], Loop] | None = None,
+    home: Path | None = None, *, quiet: bool = False, world: World | None = None, seed: int | None = None,
+    console: Console | None = None, configure: Callable[[Loop], Loop] | None = None,
 ) -> Account:
     """Play five weeks in `home` (a new temporary folder where it is None), and tell them.
 
-    The base model is trained first; nothing is downloaded. Each scene holds the ledger's Decisions
+    The base model is trained first; nothing is downloaded. `seed` is of everything random in it (None: the
+    world's own). Each scene holds the ledger's Decisions
     to what it tells; `Account.holds` is False where one did not come out. With `quiet` nothing is
     printed, and the account has it all (`Account.to_json`). `configure` may change the loop that
     is played. Raises Refused where `home` is not empty, MissingDependency without `trueup[lora]`.
@@ -49,7 +51,8 @@ def demo(
         )
     teller = Teller(home, quiet=quiet, console=console, days=DAYS)
     with teller.telling():
-        made = Weeks(home, world or World(), progress=teller.progress, configure=configure)
+        played = world or World()
+        made = Weeks(home, played if seed is None else replace(played, seed=seed), progress=teller.progress, configure=configure)
         with closing(made) as weeks:
             for title, tell in SCENES:
                 with teller.scene(title):
@@ -66,9 +69,9 @@ def _look_back(teller: Teller, weeks: Weeks) -> None:
     _print(teller, known, cohorts)
     least = min((score for scores in known.values() for score in scores.values()), default=0.0)
     teller.expect(
-        len(known) == 1 + len(weeks.world.news) and least >= 0.80,
+        len(known) == 1 + len(weeks.world.news) and least >= KEPT,
         f"no cohort was forgotten: the least score of any cohort after any week is {least:.3f}",
-        f"every cohort at .80 after each of {len(weeks.world.news)} weeks",
+        f"every cohort at {KEPT:g} after each of {len(weeks.world.news)} weeks",
     )
     champions = reigns(weeks.ledger, weeks.loop.name)
     page = _page(weeks, known, cohorts, champions)

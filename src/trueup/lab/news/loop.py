@@ -31,11 +31,11 @@ loop = Loop(
     unless=[NothingNew()],
     recipe=Recipe(
         window=7 * DAY, min_rows=100, cohort="week",
-        replay=Replay(2.0, by="cohort"),                  # against forgetting: old rows, as many of each week
+        replay=Replay(3.0, by="tempered", each="unit"),   # against forgetting: old rows, of every company some
         curate=[CapPerUnit(0.05), Deduplicate(keep="latest")],  # no account more than a twentieth
     ),
     trainer=Lora(
-        r=16, alpha=32, dropout=0.0, learning_rate=3e-3, batch=32, epochs=14, schedule="cosine",
+        r=16, alpha=32, dropout=0.0, learning_rate=3e-3, batch=32, epochs=12, schedule="cosine",
         start="champion",                                 # the same adapter learns on; the base stays frozen
     ),
     gates=[

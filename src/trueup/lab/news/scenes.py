@@ -26,9 +26,11 @@ from trueup.lab.news.audience import FLOODER, LIAR
 from trueup.lab.news.weeks import Weeks
 from trueup.lab.news.world import DAY, FOUNDING, begins
 from trueup.loop import look_due, run
+from trueup.registry import candidate as registered
 from trueup.stats import needed_items, paired_pass_probability
 
 NO_CAP = "without-cap"
+NEW, KEPT = 0.93, 0.90   # of its golden questions: what a week's news must reach, and no cohort fall below
 SMALL_LOSS = 0.02        # a true loss that a gate should let pass: the forecast is printed for it
 
 
@@ -75,11 +77,10 @@ def scores(weeks: Weeks, cohorts: Sequence[str]) -> dict[str, float]:
     """The champion's share of right answers by cohort, on the golden set as it is."""
     from trueup.evaluate import Exact, evaluate
     from trueup.models import load
-    from trueup.registry import candidate
 
     champion = weeks.champion
     assert champion is not None
-    model = load(weeks.ledger.artifacts.path(candidate(weeks.ledger, weeks.loop.name, champion).model))
+    model = load(weeks.ledger.artifacts.path(registered(weeks.ledger, weeks.loop.name, champion).model))
     items = weeks.loop.golden()[0].load()
     found = evaluate(model.predict, None, items, scorers=[Exact()])
     return {one.slice: float(one.challenger.mean or 0.0) for one in found.by("cohort") if one.slice in cohorts}
@@ -105,7 +106,7 @@ def news(teller: Teller, weeks: Weeks) -> None:
     made = weeks.until(begins(4) - DAY / 2)
     candidate = trained(teller, made)
     end = released(teller, made)
-    _learned(teller, candidate, "week 2")
+    _learned(teller, weeks, candidate, "week 2")
     shown = proven(made)
     teller.expect(
         bool(shown) and shown["new"] > shown["old"],
@@ -116,16 +117,29 @@ def news(teller: Teller, weeks: Weeks) -> None:
     _promoted(teller, end)
 
 
-def _learned(teller: Teller, candidate: Decision | None, week: str) -> None:
+def _learned(teller: Teller, weeks: Weeks, candidate: Decision | None, week: str) -> None:
     found = by_cohort(candidate)
     passed(teller, candidate, "its candidate passed the golden gates, each cohort by itself")
-    floor = 0.80
     told = ", ".join(f"{name} {score:.3f}" for name, score in found.items())
     teller.expect(
-        found.get(week, 0.0) >= 0.90 and all(score >= floor for score in found.values()),
-        f"it knows the news and forgot little: {told}", f"{week} at .90 and every cohort at {floor:g}",
+        found.get(week, 0.0) >= NEW and all(score >= KEPT for score in found.values()),
+        f"it knows the news and forgot little: {told}", f"{week} at {NEW:g} and every cohort at {KEPT:g}",
     )
-    teller.account.scenes[-1].facts.update(cohorts=found)
+    teller.account.scenes[-1].facts.update(cohorts=found, cpu=_cost(teller, weeks, candidate))
+
+
+def _cost(teller: Teller, weeks: Weeks, candidate: Decision | None) -> dict[str, float]:
+    """Where the processor's seconds of a training went."""
+    if candidate is None or candidate.subject is None:
+        return {}
+    facts = registered(weeks.ledger, weeks.loop.name, candidate.subject).facts
+    whole, part, steps = float(facts["cpu_seconds"]), facts["cpu"], int(facts["steps"])
+    teller.say(
+        f"Its adapter took {whole:.1f} s of processor time: {part['steps']:.1f} for {steps} steps "
+        f"({1e3 * part['steps'] / steps:.0f} ms each), {whole - part['steps']:.1f} to load the libraries and the base, to "
+        "save it, and to ask it.", indent=2,
+    )
+    return {"all": whole, "steps": float(part["steps"])}
 
 
 def _promoted(teller: Teller, end: Decision | None) -> None:
@@ -155,7 +169,7 @@ def poisoned(teller: Teller, weeks: Weeks) -> None:
         dropped > of / 4, f"the cap dropped {dropped:,} of {of:,} rows ({dropped / max(of, 1):.0%}), all of one unit",
         "a cap that drops more than a quarter of the rows",
     )
-    _learned(teller, candidate, "week 3")
+    _learned(teller, weeks, candidate, "week 3")
     _promoted(teller, end)
     teller.say(f"The same look on a copy of the ledger ({NO_CAP}), with the cap taken out of the recipe:", "bold")
     refused = trained(teller, other)
@@ -190,7 +204,7 @@ def harmful(teller: Teller, weeks: Weeks) -> None:
     made = weeks.until(begins(6))
     candidate = trained(teller, made)
     end = released(teller, made)
-    _learned(teller, candidate, "week 4")
+    _learned(teller, weeks, candidate, "week 4")
     shown = proven(made)
     teller.expect(
         bool(shown),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def _fit(trainer: Lora, job: TrainJob, context: RunContext) -> TrainResult:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
+    began = time.process_time()
     fitting.check_answers(job, trainer.capabilities)
     torch.set_num_threads(trainer.threads)
     rows = read(job)
@@ -61,8 +63,10 @@ def _fit(trainer: Lora, job: TrainJob, context: RunContext) -> TrainResult:
         tensors, said = state.state()
         checkpoints.write(folder, state.step, tensors, {**said, "mark": mark})
 
+    opened = time.process_time()
     if not training.run(context, write):
         raise fitting.Stopped
+    cpu = {"open": round(opened - began, 2), "steps": round(time.process_time() - opened, 2)}
     loss = float(training.loss_sum) / training.steps
     if not math.isfinite(loss):
         raise DataError(
@@ -71,7 +75,7 @@ def _fit(trainer: Lora, job: TrainJob, context: RunContext) -> TrainResult:
         )
     model = context.workdir / "model"
     weights.save(made, model, trainer)
-    return TrainResult("completed", model, {"loss": loss, "rows": float(len(found))}, _facts(training, made, resumed, bfloat16))
+    return TrainResult("completed", model, {"loss": loss, "rows": float(len(found))}, {**_facts(training, made, resumed, bfloat16), "cpu": cpu})
 
 
 def _mark(trainer: Lora, job: TrainJob, made: weights.Weights) -> str:
