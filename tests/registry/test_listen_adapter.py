@@ -125,7 +125,7 @@ def world(made: tuple[Path, Path], migrated: Path, tmp_path: Path) -> Iterator[W
     shutil.copy(migrated, tmp_path / "home" / "mlflow" / "mlflow.db")
     with Ledger.open(tmp_path / "home", clock=ManualClock(datetime(2026, 1, 1, tzinfo=UTC))) as ledger:
         found = World(ledger, made[0], golden)
-        assert [one.verdict for one in run(found.loop, ledger)][0] == "PROMOTE"
+        assert next(one.verdict for one in run(found.loop, ledger)) == "PROMOTE"
         yield found
 
 
@@ -156,7 +156,7 @@ def test_an_adapter_from_elsewhere_starts_a_release(world: World, made: tuple[Pa
 @pytest.mark.parametrize("bad", ["other base", "forged base", "no base", "pickle", "renamed pickle", "damaged"])
 def test_an_adapter_that_must_not_come_in_is_refused(world: World, made: tuple[Path, Path], tmp_path: Path, bad: str) -> None:
     """Another base than ours, digests that do not belong together, none at all; weights as a pickle, whatever it is called."""
-    base, adapter = made
+    adapter = made[1]
     folder, trap = tmp_path / "theirs", tmp_path / "sprung"
     if bad == "other base":
         (tmp_path / "other").mkdir()
