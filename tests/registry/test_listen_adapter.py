@@ -37,7 +37,7 @@ from trueup.train import Lora
 WORD = "validated-for-staging"
 DAY = timedelta(days=1)
 FACTS = [(f"where is {name}?", place) for name, place in (("axo", "rome"), ("bimia", "oslo"), ("corum", "lima"), ("dulet", "bern"))]
-LORA = Lora(r=8, learning_rate=1e-2, epochs=60, batch=4, dropout=0.0)
+LORA = Lora(r=8, learning_rate=1e-2, epochs=120, batch=4, dropout=0.0)
 
 
 class Here:
@@ -141,8 +141,9 @@ def test_an_adapter_from_elsewhere_starts_a_release(world: World, made: tuple[Pa
     assert found.base is not None, "what it answers on is known, so that it is kept and taken along"
     assert found.base.sha256 == digest_of(base)
     assert found.facts["base"] == read_manifest(base).digest()
-    answers = load(ledger.artifacts.path(found.model)).predict([given for given, _ in FACTS])
-    assert [one.value for one in answers] == [answer for _, answer in FACTS]
+    asked = [given for given, _ in FACTS]
+    assert load(ledger.artifacts.path(found.model)).predict(asked) == load(adapter, base=base).predict(asked)
+    assert load(ledger.artifacts.path(found.base)).predict(asked) != load(adapter, base=base).predict(asked)
     started = run(world.loop, ledger)
     assert ("start", found.id) in [(one.kind, one.subject) for one in started]
     release = read(ledger, "facts")[1].release
