@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a loop's own past says: backtest, advise, forecast, whatif; and receipts."""
+"""What a loop's own past says: backtest, advise, forecast, slices, whatif; and receipts."""
 
 from __future__ import annotations
 
@@ -189,6 +189,40 @@ def forecast_(ctx: click.Context, file: Path, loop_: str | None, days: tuple[str
         return
     for line in found.lines():
         click.echo(line)
+
+
+@click.command("slices")
+@loop_file
+@loop_name
+@click.option("--since", callback=_moment, metavar="WHEN", help="From when: a day, or a span before the last input (90d). [default: since the champion serves]")
+@click.option("--by", multiple=True, callback=_split, help="The input's fields to look at: country,price. [default: all]")
+@click.option("--least", type=click.IntRange(min=10), default=50, show_default=True, help="Rows that a segment has at least.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the page goes. [default: in the home]")
+@as_json
+@click.pass_context
+def slices_(
+    ctx: click.Context, file: Path, loop_: str | None, since: Any, by: tuple[str, ...], least: int, out: Path | None,
+    json_: bool,
+) -> None:
+    """Segments whose answers are worse than the rest, found in half of the units and shown in the other.
+
+    A segment is a level of a field, a quarter of a number, a word of a text, the answer, the label,
+    units without history, or two of these together; each comes with its worst rows.
+    """
+    from trueup.study import scorer_of, weak
+    from trueup.study.weak import text, write
+
+    with open_loop(ctx, file, loop_, create=False) as (loop, ledger, _):
+        first = moment(since, _last(loop, ledger)) if since is not None else None
+        found = weak(loop, ledger, since=first, by=by or None, least=least)
+        scorer = scorer_of(loop).name
+        paths = write(out or ledger.home / "reports" / f"slices-{loop.name}", found, scorer)
+    if json_:
+        show_json({"loop": loop.name, "scorer": scorer, **found.to_json(), "files": [str(path) for path in paths]})
+        return
+    for line in text(found, scorer):
+        click.echo(line)
+    click.echo(str(paths[0]))
 
 
 @click.command("whatif")

@@ -24,6 +24,7 @@ from trueup.monitor.views import (
     views_of,
 )
 from trueup.monitor.watch import Monitor, RowDrift, Terms, Watch, watch
+from trueup.monitor.weak import Weak, WeakSlices, weak_slices
 
 __all__ = [
     "Answers",
@@ -51,6 +52,8 @@ __all__ = [
     "View",
     "Vocabulary",
     "Watch",
+    "Weak",
+    "WeakSlices",
     "Width",
     "confidences",
     "drift_report",
@@ -62,5 +65,6 @@ __all__ = [
     "told_drift",
     "views_of",
     "watch",
+    "weak_slices",
     "width_of",
 ]

@@ -148,12 +148,17 @@ def sample(rows: Rows, batches: Batches | None = None, *, most: int | None = Non
 
 def halves(rows: Sample, seed: int) -> tuple[Sample, Sample]:
     """Two disjoint parts by a coin of each unit: rows of one unit never stand in both."""
+    coin = coins(rows, seed)
+    return rows.take(coin), rows.take(~coin)
+
+
+def coins(rows: Sample, seed: int) -> Mask:
+    """A coin a unit, told for each of its rows; a row without a unit has one of its own."""
     keys = [f"{unit}" if unit is not None else f"\0{at}" for unit, at in zip(rows.units, rows.place.tolist(), strict=True)]
-    coin = np.fromiter(
+    return np.fromiter(
         (xxhash.xxh3_64_intdigest(key.encode("utf-8", "surrogatepass"), seed & (2**63 - 1)) & 1 for key in keys),
         dtype=bool, count=len(keys),
     )  # fmt: skip
-    return rows.take(coin), rows.take(~coin)
 
 
 def _plain(rows: Any, most: int | None) -> Sample:

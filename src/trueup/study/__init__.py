@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 8: what a loop's own past says about it: backtest, advise, forecast, whatif."""
+"""Floor 8: what a loop's own past says about it: backtest, advise, forecast, slices, whatif."""
 
 from trueup.study.advise import Advice, advise
 from trueup.study.backtest import Backtest, Life, Training, backtest, dry
@@ -8,6 +8,7 @@ from trueup.study.edit import Edit, apply, propose
 from trueup.study.forecasting import Outlook, outlook
 from trueup.study.past import Logged, history, newest
 from trueup.study.policy import Policy, length, policies, scorer_of
+from trueup.study.weak import weak
 from trueup.study.whatif import WhatIf, whatif
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "policies",
     "propose",
     "scorer_of",
+    "weak",
     "whatif",
 ]
