@@ -97,10 +97,10 @@ def of_report(loop: str, report: Mapping[str, Any], state: Mapping[str, Any]) ->
 def _found(
     loop: str, result: Mapping[str, Any], state: Mapping[str, Any], at: int, command: str
 ) -> Iterator[Alert]:
-    for part in result["when"]:
+    for part in (*result["when"], *result.get("watch", ())):
         detector = part["evidence"].get("detector")
         if part["holds"] and detector:
-            since = max(state["accepted"].get(detector, 0), state["since"] or 0)
+            since = part["evidence"].get("accepted", max(state["accepted"].get(detector, 0), state["since"] or 0))
             yield Alert(
                 f"alarm/{detector}/{since}", loop, "alarm", "warning", f"{part['part']}: {part['reason']}", at, command,
             )

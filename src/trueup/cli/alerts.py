@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 @click.group("alerts", invoke_without_command=True)
 @click.pass_context
 def alerts_(ctx: click.Context) -> None:
-    """What people were told: list, test the channels, mute."""
+    """What people were told: list, test the channels, accept, mute."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_)
 
@@ -75,6 +76,25 @@ def test_(ctx: click.Context, file: Path, loop_: str | None, json_: bool) -> Non
         for one in found:
             click.secho(f"{one.channel}: {one.error or 'took it'}", fg="red" if one.error else "green")
     sys.exit(7 if any(one.error for one in found) else 0)
+
+
+@alerts_.command("accept")
+@click.argument("detector")
+@click.option("--reason", "-m", required=True, help="Why; it is recorded with the Decision.")
+@click.option("--as", "name", metavar="NAME", help="Who says so. [default: the system's user, unverified]")
+@loop_name
+@as_json
+@click.pass_context
+def accept_(ctx: click.Context, detector: str, reason: str, name: str | None, loop_: str | None, json_: bool) -> None:
+    """An alarm is understood: its detector (business:revenue) counts afresh from now on."""
+    from trueup.release import accept, told_as
+
+    with open_ledger(ctx) as ledger:
+        made = accept(ledger, only_loop(ledger, loop_), detector, reason=reason, who=told_as(name, None))
+    if json_:
+        show_json(asdict(made))
+    else:
+        click.echo(f"{made.reason}  ({made.id})")
 
 
 @alerts_.command("mute")

@@ -88,7 +88,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """A plan for people."""
     would = "would train" if plan.trains else "would not train"
     text = [f"{plan.loop}: a look now {would}: {plan.look.reason}"]
-    for name, parts in (("when", plan.look.when), ("unless", plan.look.unless)):
+    for name, parts in (("when", plan.look.when), ("unless", plan.look.unless), ("watch", plan.look.watch)):
         text += [f"  {'x' if found.holds else '-'} {name} {part}: {found.reason}" for part, found in parts]
     text.append(f"rows: {plan.new_rows:,} new, {plan.rows:,} in all; a training takes at least {plan.min_rows:,}")
     if plan.seconds is not None:

@@ -15,6 +15,7 @@ from trueup.core.errors import ArgumentError, DataError, DefinitionError
 from trueup.core.json import Json
 from trueup.core.money import Spend
 from trueup.core.references import Ref
+from trueup.core.task import Outcome
 from trueup.core.values import value
 
 if TYPE_CHECKING:
@@ -133,6 +134,16 @@ class Facts(Protocol):
 
     def reference(self, detector: str) -> datetime | None:
         """Since when `detector` counts: its last accepted alarm, else the champion's promotion."""
+        ...
+
+    def accepted(self, detector: str) -> datetime | None:
+        """Since when `detector` counts whatever was promoted: its last accepted alarm."""
+        ...
+
+    def served(self, outcome: Outcome | None, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        """What requests came to after `since`, whoever served them: `outcome` on [0, 1] with 1 the best, once its
+        window has closed, or for None 1 where a request was answered and 0 where it failed; with the
+        times they became known, in order."""
         ...
 
     def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:

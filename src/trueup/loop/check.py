@@ -51,6 +51,16 @@ def _names(loop: Loop) -> Iterator[Problem]:
             yield Problem("when", f"{type(trigger).__name__} watches {of.name!r}, which is not among the outcomes")
         if isinstance(trigger, Feedback) and trigger.of.label and trigger.of.name != loop.target and trigger.of not in _learned(loop):
             yield Problem("when", f"Feedback counts corrections of the label that is learned, and {trigger.of.name!r} is another")
+    known = {getattr(part, "detector", None) for part in loop.when}
+    for watched in loop.watch:
+        of, detector = getattr(watched, "of", None), getattr(watched, "detector", None)
+        if isinstance(of, Outcome) and of not in loop.outcomes:
+            yield Problem("watch", f"{type(watched).__name__} watches {of.name!r}, which is not among the outcomes")
+        if detector is None:
+            yield Problem("watch", f"{type(watched).__name__} raises no alarms: only Business, Errors, Falls, Worsens and Drift can be watched")
+        elif detector in known:
+            yield Problem("watch", f"{detector} stands twice: its alarms are told once, and accepted together")
+        known.add(detector)
     if not loop.when:
         yield Problem("when", "no trigger: only a person can start a training", severe=False)
 

@@ -46,7 +46,7 @@ class Loop:
     how it went. `champion` is the model that serves at first (None: the first one trained that
     passes its floors). `target` names the label outcome to learn (None: the only one). `look` says
     when to ask, `when` holds the reasons to train (any), `unless` those not to (any); detectors
-    among them share `false_alarms_per_year`. `recipe` makes the dataset and `trainer` fits it; a
+    among them share `false_alarms_per_year` with those of `watch`, which alert people and train nothing. `recipe` makes the dataset and `trainer` fits it; a
     candidate must pass all `gates`, then the stages of `release` under the levels of `risk`.
     `publish` names the registries in which all of it is shown, such as `Mlflow()`.
     `price` is what an hour of training costs, `budget` the time, the memory and the money that a
@@ -68,6 +68,7 @@ class Loop:
     look: Cron = Cron("0 2 * * *")
     when: Sequence[Trigger] = ()
     unless: Sequence[Trigger] = ()
+    watch: Sequence[Trigger] = ()
     false_alarms_per_year: float = 1.0
     gates: Sequence[Gate] = ()
     release: Sequence[Stage] = ()
@@ -115,7 +116,7 @@ class Loop:
 
             if not isinstance(self.keep, Keep):
                 raise DefinitionError(f"expected a Keep, got {self.keep!r:.200} in keep", cure="keep=Keep(weekly=8, monthly=24)")
-        lists: dict[str, Any] = {"outcomes": Outcome, "when": Trigger, "unless": Trigger, "release": Stage, "alerts": Channel}
+        lists: dict[str, Any] = {"outcomes": Outcome, "when": Trigger, "unless": Trigger, "watch": Trigger, "release": Stage, "alerts": Channel}
         if self.gates:
             from trueup.evaluate import Gate
 

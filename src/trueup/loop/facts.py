@@ -12,6 +12,7 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.errors import NotFound
 from trueup.core.json import loads
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
+from trueup.core.task import Outcome
 from trueup.loop.queries import QUERIES
 from trueup.release import LoopState, measured
 
@@ -33,7 +34,7 @@ class LedgerFacts:
         self.loop = loop.name
         self.now = from_us(now)
         self.last_trained = None if state.trained is None else from_us(state.trained)
-        detectors = sum(hasattr(part, "detector") and getattr(part, "rated", True) for part in loop.when)
+        detectors = sum(hasattr(part, "detector") and getattr(part, "rated", True) for part in (*loop.when, *loop.watch))
         self.false_alarms_per_year = loop.false_alarms_per_year / max(1, detectors)
         self._ledger, self._state, self._cut, self._target = ledger, state, cut, loop.label
         self._blind = state.champion is None and loop.mode != "observe"
@@ -113,6 +114,21 @@ class LedgerFacts:
         since = self._state.since
         latest = max((moment for moment in (at, since) if moment is not None), default=None)
         return None if latest is None else from_us(latest)
+
+    def accepted(self, detector: str) -> datetime | None:
+        at = self._state.accepted.get(detector)
+        return None if at is None else from_us(at)
+
+    def served(self, outcome: Outcome | None, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        if outcome is None:
+            rows = self._query("failures", since=_us(since))
+            return [row["value"] for row in rows], [from_us(row["known"]) for row in rows]
+        rows = self._query(
+            "outcomes_served", since=_us(since), name=outcome.name, absent=outcome.absent,
+            within=int(outcome.within.total_seconds() * 1e6),
+        )
+        values = [outcome.scaled(min(max(row["value"], outcome.low), outcome.high)) for row in rows]
+        return values, [from_us(row["known"]) for row in rows]
 
     def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
         import pyarrow.compute as pc

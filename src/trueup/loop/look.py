@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the triggers and conditions found, in the definition's order."""
+    """What the triggers and conditions found, and what is watched, in the definition's order."""
 
     when: tuple[tuple[str, Finding], ...]
     unless: tuple[tuple[str, Finding], ...]
+    watch: tuple[tuple[str, Finding], ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -53,7 +54,8 @@ class Look:
                  "evidence": dict(found.evidence)}
                 for part, found in parts
             ]
-            for name, parts in (("when", self.when), ("unless", self.unless))
+            for name, parts in (("when", self.when), ("unless", self.unless), ("watch", self.watch))
+            if name != "watch" or parts
         }
 
 
@@ -69,7 +71,7 @@ def findings(loop: Loop, ledger: Ledger, state: LoopState, *, cut: int, now: int
         unless.append(("busy", Finding(True, f"{state.release.candidate} is being released")))
     if (dear := too_dear(loop, ledger, now)) is not None:
         unless.append(("budget", dear))
-    return Look(tuple(when), tuple(unless))
+    return Look(tuple(when), tuple(unless), tuple((plain(part), part.look(facts)) for part in loop.watch))
 
 
 def _unanswered(part: Trigger, found: Finding, state: LoopState) -> Finding:

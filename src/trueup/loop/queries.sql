@@ -38,6 +38,26 @@ WHERE o.loop = $loop AND o.kind = 'outcome' AND o.name = $name AND o.value IS NO
   AND o.received <= $now AND i.candidate IS NOT DISTINCT FROM $candidate AND i.ts > $since
 GROUP BY o.choice ORDER BY min(greatest(o.seq, i.seq));
 
+-- name: outcomes_served
+-- What each request came to whose window has closed, whoever served it: what was told by then, else
+-- what silence means; in the order in which that became known.
+WITH asked AS (
+    SELECT id, seq, ts + $within AS closed, greatest(ts + $within, received) AS known FROM event
+    WHERE loop = $loop AND kind = 'interaction' AND ts > $since AND greatest(ts + $within, received) <= $now
+), told AS (
+    SELECT e.choice, arg_max(e.value, (e.received, e.seq)) AS value FROM event AS e
+    JOIN asked ON asked.id = e.choice
+    WHERE e.loop = $loop AND e.kind = 'outcome' AND e.name = $name AND e.value IS NOT NULL AND e.received <= asked.closed
+    GROUP BY e.choice
+)
+SELECT coalesce(told.value, $absent::DOUBLE) AS value, asked.known FROM asked LEFT JOIN told ON told.choice = asked.id
+WHERE coalesce(told.value, $absent::DOUBLE) IS NOT NULL ORDER BY asked.known, asked.seq;
+
+-- name: failures
+-- Whether each request was answered, whoever served it, in the order in which that became known.
+SELECT CASE WHEN error IS NULL THEN 1.0::DOUBLE ELSE 0.0::DOUBLE END AS value, received AS known FROM event
+WHERE loop = $loop AND kind = 'interaction' AND ts > $since AND received <= $now ORDER BY received, seq;
+
 -- name: served_answers
 -- A candidate's served answers beside the labels as they were first told, in the order in which the
 -- ledger learned of them.

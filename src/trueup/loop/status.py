@@ -39,6 +39,7 @@ class Status:
     card: dict[str, Any] | None = None
     troubles: tuple[dict[str, Any], ...] = ()
     pruned: Decision | None = None
+    watched: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -47,7 +48,7 @@ class Status:
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
             "report": self.report, "request": self.request, "card": self.card,
-            "not_published": list(self.troubles), "pruned": self.pruned and asdict(self.pruned),
+            "not_published": list(self.troubles), "pruned": self.pruned and asdict(self.pruned), "watch": list(self.watched),
         }
 
 
@@ -75,7 +76,16 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         request=request, card=read_card(ledger.home, loop, state),
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)), troubles=tuple(troubles(ledger, loop)),
         pruned=next(iter(ledger.decisions(loop, kind="prune", newest=True, limit=1)), None),
+        watched=_watched(ledger, loop, report),
     )
+
+
+def _watched(ledger: Ledger, loop: str, report: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
+    """What the last look found of what is watched."""
+    if report is not None:
+        return tuple(report.get("watch", ()))
+    last = ledger.decisions(loop, kind="look", newest=True, limit=1)
+    return tuple(last[0].evidence.get("result", {}).get("watch", ())) if last else ()
 
 
 def _request(asked: dict[str, Any], said: dict[str, Any] | None, now: int) -> dict[str, Any]:
@@ -137,6 +147,7 @@ def lines(found: Status) -> list[str]:
         text.append(f"the last look stood for {missed:,} more that were missed")
     if found.pruned is not None:
         text.append(f"{found.pruned.reason} (on {moment(found.pruned.at)})")
+    text += [f"{'ALARM' if part['holds'] else 'watch'} {part['part']}: {part['reason']}" for part in found.watched]
     if found.next_look:
         text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")
     text += [

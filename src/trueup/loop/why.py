@@ -117,7 +117,7 @@ def _evidence(decision: Decision) -> list[str]:
     if name == "look":
         return [
             f"  {'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"
-            for kind in ("when", "unless") for part in result[kind]
+            for kind in ("when", "unless", "watch") for part in result.get(kind, ())
         ]
     return []
 

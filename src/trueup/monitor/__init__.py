@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 5: has anything moved? Drift of rows, answers and outcomes, in false alarms per year."""
 
+from trueup.monitor.cycle import cycle_drift
 from trueup.monitor.evidently import Evidently
 from trueup.monitor.expected import Expected, confidences, expected_score
 from trueup.monitor.found import Found
@@ -56,6 +57,7 @@ __all__ = [
     "WeakSlices",
     "Width",
     "confidences",
+    "cycle_drift",
     "drift_report",
     "expected_score",
     "mean_drift",

@@ -22,7 +22,7 @@ from trueup.release.levels import next_level
 from trueup.release.offering import offer
 from trueup.release.offline import verdict_of
 from trueup.release.pairs import changed
-from trueup.release.people import approve, pause, reject, resume, rollback, whoami
+from trueup.release.people import accept, approve, pause, reject, resume, rollback, whoami
 from trueup.release.policies import Feature, fitted
 from trueup.release.population import Population
 from trueup.release.recommend import Recommendation, Situation, recommend
@@ -59,6 +59,7 @@ __all__ = [
     "Stage",
     "Terms",
     "Test",
+    "accept",
     "advance",
     "answer_audit",
     "approve",

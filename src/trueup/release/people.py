@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import Conflict, Refused
+from trueup.core.errors import Conflict, Refused, UnknownName
 from trueup.registry import candidate as registered
 from trueup.registry import served
 from trueup.release.advance import end
@@ -104,6 +104,23 @@ def resume(ledger: Ledger, loop: str, *, reason: str, who: str | None = None) ->
     return decide(
         ledger, loop, generation, state, kind="resume", verdict="NOTE", reason=reason,
         actor=who or whoami(),
+    )
+
+
+def accept(ledger: Ledger, loop: str, detector: str, *, reason: str, who: str | None = None) -> Decision:
+    """Accept what a detector found as the new reference: its alarm has been understood, and from now on
+    it counts afresh. Raises UnknownName for a detector that the last look knew nothing of."""
+    generation, state = read(ledger, loop)
+    last = ledger.decisions(loop, kind="look", newest=True, limit=1)
+    result = last[0].evidence.get("result", {}) if last else {}
+    parts = [*result.get("when", ()), *result.get("watch", ())]
+    known = sorted({part["evidence"]["detector"] for part in parts if "detector" in part["evidence"]})
+    if detector not in known:
+        raise UnknownName("detector of the last look", detector, known)
+    after = replace(state, accepted={**state.accepted, detector: to_us(ledger.clock.now())})
+    return decide(
+        ledger, loop, generation, after, kind="accept", verdict="NOTE", reason=f"{detector} is accepted: {reason}",
+        actor=who or whoami(), evidence={"detector": detector, "before": state.accepted.get(detector)},
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from trueup.core.clock import from_us, to_us
 from trueup.core.json import dumps, loads
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
+from trueup.core.task import Outcome
 from trueup.study.bench import Bench, Fit
 
 if TYPE_CHECKING:
@@ -174,6 +175,14 @@ class PastFacts:
         since = None if self._champion is None else self._champion.since
         latest = max((at for at in (self._accepted.get(detector), since) if at is not None), default=None)
         return None if latest is None else from_us(latest)
+
+    def accepted(self, detector: str) -> datetime | None:
+        at = self._accepted.get(detector)
+        return None if at is None else from_us(at)
+
+    def served(self, outcome: Outcome | None, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        """Nothing: what is watched alerts, and trains no model of a past that is lived again."""
+        return [], []
 
     def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
         import pyarrow as pa

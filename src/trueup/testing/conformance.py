@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.protocols import Finding, Predictor, Scorer, Trainer, Trigger, Unmeasured
+from trueup.core.task import Outcome
 from trueup.core.values import from_json, kind_of, to_json
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ class QuietFacts:
 
     def reference(self, detector: str) -> datetime | None:
         return None
+
+    def accepted(self, detector: str) -> datetime | None:
+        return None
+
+    def served(self, outcome: Outcome | None, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
+        return [], []
 
     def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
         import pyarrow as pa

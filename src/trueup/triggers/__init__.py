@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 6: the reasons to train (`when`), and the reasons not to (`unless`)."""
+"""Floor 6: the reasons to train (`when`), not to (`unless`), and what only alerts (`watch`)."""
 
+from trueup.triggers.business import Business, Errors
 from trueup.triggers.counting import Cooldown, NewData, NothingNew, Rows
 from trueup.triggers.drift import Drift
 from trueup.triggers.falls import Falls
@@ -11,6 +12,6 @@ from trueup.triggers.told import Alert, Feedback
 from trueup.triggers.worsens import Worsens
 
 __all__ = [
-    "Alert", "Cooldown", "Cron", "Drift", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows", "Told",
+    "Alert", "Business", "Cooldown", "Cron", "Drift", "Errors", "Falls", "Feedback", "Manual", "NewData", "NothingNew", "Rows", "Told",
     "Worsens",
 ]
