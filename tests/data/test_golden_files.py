@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from trueup.core.clock import ManualClock, to_us
 from trueup.core.errors import ArgumentError, DataError, NotFound
+from trueup.core.events import Event
 from trueup.core.json import dumps
 from trueup.core.values import digest, from_json, to_json
 from trueup.data import GoldenSet, add_items
+from trueup.store import Ledger
+
+DAY_US = 86_400_000_000
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -101,3 +108,28 @@ def test_a_golden_set_goes_to_json_and_back(tmp_path: Path) -> None:
     assert from_json(to_json(golden, tmp_path), tmp_path) == golden
     assert digest(golden, tmp_path) == digest(GoldenSet("core", tmp_path / "g.jsonl", ["topic"]), tmp_path)
     assert dumps(to_json(golden))
+
+
+def test_val_11_items_of_units_that_were_never_there_are_a_slice_of_a_fixed_set(tmp_path: Path) -> None:
+    """By what the ledger heard of the item's unit before the item's own time; an item without a unit has no history."""
+    home = tmp_path / "home"
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with Ledger.open(home, clock=ManualClock(start + timedelta(days=9))) as ledger:
+        ledger.append([
+            Event(f"c{at}", "l", "interaction", to_us(start) + at * DAY_US, to_us(start) + at * DAY_US, unit=f"u{at}", input='"q"')
+            for at in range(4)
+        ])
+        path = tmp_path / "core.jsonl"
+        items = [
+            {"input": "a", "target": "x", "unit": "u0"}, {"input": "b", "target": "x", "unit": "nobody"},
+            {"input": "c", "target": "y", "unit": "u3", "at": "2026-01-02"}, {"input": "d", "target": "y"},
+        ]
+        path.write_text("".join(json.dumps(item) + "\n" for item in items))
+        golden = GoldenSet("core", path, slices=("history",))
+        assert golden.load().slices["history"] == (None,) * 4  # no ledger, no history
+        found = golden.items(ledger, loop="l", target="label", cut=ledger.cut(), now_us=to_us(ledger.clock.now()))
+        assert found.slices["history"] == ("known", "new", "new", None)
+        assert found.digest == golden.load().digest
+        path.write_text(json.dumps({"input": "e", "target": "x", "unit": "u0", "at": "yesterday"}) + "\n")
+        with pytest.raises(DataError, match="ISO"):
+            golden.items(ledger, loop="l", target="label", cut=ledger.cut(), now_us=0)

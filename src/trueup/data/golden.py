@@ -4,14 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from trueup.core.clock import to_us
 from trueup.core.errors import ArgumentError, DataError, NotFound
 from trueup.core.json import Json, digest, dumps, loads, sha256
 from trueup.core.values import value
+from trueup.store import sql
 
+if TYPE_CHECKING:
+    from trueup.store import Ledger
+
+HISTORY = "history"
+"""The slice of units by whether they were there before: a word that experiments use as well."""
+QUERIES = sql.load("trueup.data", "queries.sql")
 MOST_LINES = 1_000_000
 SHOWN = 5
 
@@ -22,7 +31,7 @@ class GoldenItems:
 
     `slices` maps a slice's field to one value an item (None where the item has none). `digest` is
     that of the items, whatever the file's white space. `row_ids` are the ledger's rows that the
-    items are, for a rolling set; empty for a file.
+    items are, for a rolling set; empty for a file. `units` are those that the items name.
     """
 
     name: str
@@ -32,6 +41,7 @@ class GoldenItems:
     digest: str
     ids: Sequence[str]
     row_ids: frozenset[str] = field(default=frozenset())
+    units: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -42,7 +52,10 @@ class GoldenSet:
     """A file of golden items: JSON lines of `{"input": ..., "target": ..., "id"?, slice fields}`.
 
     `name` is what gates and Decisions call it, `path` the file (write it under the loop file's folder).
-    `slices` are fields by which results are split; each stands beside the input, or within it.
+    `slices` are fields by which results are split; each stands beside the input, or within it. The slice
+    `history` is there without a field, where items name their `"unit"`: "new" are items of units that
+    the ledger had heard nothing of before the item's `"at"` (a time in ISO form; without it, before
+    the gate looks), "known" the others (VAL-11).
     """
 
     name: str
@@ -58,6 +71,37 @@ class GoldenSet:
         """The items; raises DataError with the lines' numbers, NotFound without a file."""
         return golden_items(self.name, read_items(self.path), self.slices, str(self.path))
 
+    def items(
+        self, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int, seed: int = 0
+    ) -> GoldenItems:
+        """The items at a cut of the ledger, with the history of their units where it is a slice."""
+        found = self.load()
+        raw = read_items(self.path) if HISTORY in self.slices and any(found.units) else []
+        if not raw or any(item.get(HISTORY) is not None for item in raw):
+            return found
+        first = first_asked(ledger, loop, cut)
+        history = tuple(
+            None if unit is None else "known" if first.get(unit, now_us) < _moment(item, now_us) else "new"
+            for unit, item in zip(found.units, raw, strict=True)
+        )
+        return replace(found, slices={**found.slices, HISTORY: history})
+
+
+def first_asked(ledger: Ledger, loop: str, cut: int) -> dict[str, int]:
+    """When each unit asked something for the first time, in microseconds since 1970."""
+    rows = ledger.query(QUERIES["first_asked"], {"loop": loop}, cut=cut)
+    return dict(zip(*(rows[name].to_pylist() for name in ("unit", "ts")), strict=True))
+
+
+def _moment(item: Mapping[str, Any], now_us: int) -> int:
+    if item.get("at") is None:
+        return now_us
+    try:
+        at = datetime.fromisoformat(str(item["at"]))
+    except ValueError:
+        raise DataError(f"expected the time of golden item {item['id']!r} in ISO form, got {item['at']!r:.80}") from None
+    return to_us(at if at.tzinfo else at.replace(tzinfo=UTC))
+
 
 def golden_items(
     name: str, items: Sequence[Mapping[str, Any]], slices: Sequence[str], where: str
@@ -68,7 +112,8 @@ def golden_items(
     found: dict[str, list[str | None]] = {}
     for field_name in slices:
         found[field_name] = [_slice(item, field_name) for item in items]
-        if all(part is None for part in found[field_name]):
+        dated = field_name == HISTORY and any(item.get("unit") is not None for item in items)
+        if all(part is None for part in found[field_name]) and not dated:
             raise DataError(
                 f"expected the slice {field_name!r} in {where}, no item has it",
                 cure=f"add the field {field_name!r} to the items, or take it out of slices",
@@ -80,6 +125,7 @@ def golden_items(
         slices={key: tuple(values) for key, values in found.items()},
         digest=digest([dict(item) for item in items]),
         ids=tuple(str(item["id"]) for item in items),
+        units=tuple(None if item.get("unit") is None else str(item["unit"]) for item in items),
     )
 
 

@@ -14,7 +14,7 @@ from trueup.core.json import loads
 from trueup.core.values import value
 from trueup.curate import Distill
 from trueup.data.draw import draw
-from trueup.data.golden import GoldenItems, golden_items
+from trueup.data.golden import HISTORY, GoldenItems, first_asked, golden_items
 from trueup.data.labelled import labelled
 from trueup.data.taught import distil
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 MICROSECOND = timedelta(microseconds=1)
-HISTORY = "history"
-"""The slice of units by whether they were there before: a word that experiments use as well."""
 
 
 @value("golden.rolling")
@@ -72,15 +70,10 @@ class RollingSet:
             )
         ]
         if HISTORY in self.slices:
-            seen = _seen(ledger, loop, cut, now_us - self.last // MICROSECOND)
+            first, began = first_asked(ledger, loop, cut), now_us - self.last // MICROSECOND
             for item, unit in zip(raw, drawn["unit"].to_pylist(), strict=True):
                 if unit is not None:
-                    item[HISTORY] = "known" if unit in seen else "new"
+                    item[HISTORY] = "known" if first.get(unit, began) < began else "new"
         items = golden_items(self.name, raw, self.slices, f"the rolling set {self.name!r}")
         return replace(items, row_ids=frozenset(items.ids))
 
-
-def _seen(ledger: Ledger, loop: str, cut: int, before_us: int) -> set[str]:
-    """The units that had asked something before this moment."""
-    asked = ledger.interactions(loop, outcomes=[], until_us=before_us, cut=cut)
-    return set(pc.unique(asked["unit"].drop_null()).to_pylist())

@@ -149,10 +149,6 @@ def to_dumps(part: Any) -> str:
 
 def items_of(context: Context, golden: Any, cut: int, now: int) -> Any:
     """The items of a golden set, or of a rolling one at a cut of the ledger."""
-    from trueup.data import GoldenSet
-
-    if isinstance(golden, GoldenSet):
-        return golden.load()
     return golden.items(
         context.ledger, loop=context.loop.name, target=context.loop.label.name, cut=cut, now_us=now,
         seed=context.loop.seed,
