@@ -65,8 +65,8 @@ class Errors:
     """Holds once the share of failing requests has risen, whoever served them (MON-02).
 
     The reference are the requests of the `first` time since the watch began, or since a person accepted
-    its last alarm, and at least `least`; `by` is a rise of the share that does not matter. `season`, the
-    null and the rate are those of `Business`.
+    its last alarm, and at least `least`; `by` is a rise of the share that does not matter. `season`,
+    `recent`, the null and the rate are those of `Business`.
     """
 
     by: float = 0.005
