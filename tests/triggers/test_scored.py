@@ -22,7 +22,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def facts(ledger: Ledger, when, since: datetime = START) -> LedgerFacts:
     loop = SimpleNamespace(
-        name="l", when=when, false_alarms_per_year=1.0, label=SimpleNamespace(name="y"), mode="act",
+        name="l", when=when, watch=(), false_alarms_per_year=1.0, label=SimpleNamespace(name="y"), mode="act",
         recipe=SimpleNamespace(curate=()),
     )
     state = LoopState(champion="c", since=to_us(since))
