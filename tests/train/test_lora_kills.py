@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trueup.core import values
+from trueup.core.errors import Held
 from trueup.core.json import dumps
 from trueup.core.protocols import Budget, TrainJob
 from trueup.models import LocalModel, Prompt
@@ -113,3 +114,27 @@ def test_killed_it_goes_on_in_a_new_process_to_the_same_bytes(
         print(f"SIGKILL and SIGTERM  {done.model.sha256} (gone on from step {done.result.facts['resumed']} of {done.result.facts['steps']})")
     assert done.model.sha256 == whole
     assert not list(home.glob("*/*/checkpoints"))
+
+
+def test_out_of_time_it_writes_a_checkpoint_and_goes_on_with_more(home: Path) -> None:
+    """TRN-13, TRN-15: SIGTERM and a grace, and no checkpoint before; a larger budget is no other job."""
+    job, store = TrainJob.from_json(json.loads((home / "job.json").read_text())), Artifacts(home)
+    long = {**job.trainer, "epochs": 5_000, "save_every": values.to_json(timedelta(days=1))}
+    seconds, steps, kept = 6.0, [0], []
+    while not (kept and steps):  # until it has come to its first step within its time, on a machine of any speed
+        assert seconds < 200
+        steps.clear()
+        ended = run(
+            replace(job, trainer=long, budget=Budget(seconds=seconds, megabytes=2_000)), store, workdir=home / "work",
+            progress=lambda step, *_: steps.append(step),
+        )
+        assert [one.kind for one in ended.attempts] == ["time"], ended
+        assert "raise Loop(budget=Budget(seconds=...))" in ended.result.reason
+        kept, seconds = list((home / "work").glob("*/checkpoints/*")), 2 * seconds
+    more: list[int] = []
+    with pytest.raises(Held):
+        run(
+            replace(job, trainer=long, budget=Budget(seconds=250, megabytes=2_000)), store, workdir=home / "work",
+            progress=lambda step, *_: more.append(step), stop=lambda: bool(more),
+        )
+    assert more[0] > steps[-1] >= 1

@@ -121,6 +121,8 @@ def run(
 
     Once `stop` says so the training gets a SIGTERM, and ten seconds where its trainer keeps
     checkpoints, and Held is raised; the same call again goes on. An attempt that was stopped counts for nothing.
+    One that is over its seconds is ended in the same way, which ends the job ("failed") and leaves its
+    checkpoint to a run with more of them.
 
     Where `job.budget` has a limit in money, all attempts together may take as long as it lasts at
     `price` per hour, killed runs of the same job included; then the training is stopped like that,
@@ -212,9 +214,6 @@ def _attempt(
         order, folder, threads=int(job.trainer.get("threads") or 1),
         budget=job.budget, progress=progress, stop=stop, grace=_grace(job, order["base"]), meter=meter,
     )
-    if ended.why == "time":
-        reason = f"expected an end within {job.budget.seconds:g} s, got none; cure: raise Loop(budget=Budget(seconds=...))"
-        return end("time", reason, ended), None
     if ended.why == "memory":
         reason = (
             f"expected at most {job.budget.megabytes} MB of memory, got {ended.megabytes}; "
@@ -222,6 +221,12 @@ def _attempt(
         )
         return end("memory", reason, ended), None
     said = _outcome(folder)
+    if ended.why == "time" and (said is None or said["status"] != "completed"):
+        reason = (
+            f"expected an end within {job.budget.seconds:g} s, got none; "
+            "cure: raise Loop(budget=Budget(seconds=...)): it goes on from its checkpoint, where its trainer keeps one"
+        )
+        return end("time", reason, ended), None
     if ended.why == "stop" and (said is None or said["status"] != "completed"):
         return end("stop", "the training was asked to stop", ended), None
     if ended.why == "money" and (said is None or said["status"] != "completed"):

@@ -75,7 +75,8 @@ def watch(
 ) -> Ended:
     """Run the worker on an order to its end, and leave no process of it behind.
 
-    Once `stop` says so, or its money is gone, it gets a SIGTERM, and `grace` seconds to put by what it has done.
+    Once `stop` says so, or its time or its money is gone, it gets a SIGTERM, and `grace` seconds to put
+    by what it has done. One that takes too much memory is killed at once.
     """
     life_read, life_write = os.pipe()
     told_read, told_write = os.pipe()
@@ -127,12 +128,10 @@ def _until_end(
             if peak > budget.megabytes:
                 why = "memory"
                 break
-            if now - started > budget.seconds:
-                why = "time"
-                break
             gone = meter is not None and meter.spent(now - started)
-            if asked is None and (gone or stop()):
-                asked, why = now, "money" if gone else "stop"
+            late = now - started > budget.seconds
+            if asked is None and (late or gone or stop()):
+                asked, why = now, "time" if late else "money" if gone else "stop"
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
             if asked is not None and now - asked > grace:
