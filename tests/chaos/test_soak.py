@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,17 @@ NIGHTS = int(os.environ.get("TRUEUP_SOAK_NIGHTS", "40"))
 
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_nights_without_end_leave_memory_and_looks_as_they_were(tmp_path: Path) -> None:
-    """It trains and promotes all the time, and a look's Decision does not grow with its past."""
+def test_nights_without_end_leave_memory_and_looks_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trains, promotes and seals all the time; by counts, a look's Decision and the journal do not grow
+    with the past, and by its bytes memory does not."""
+    if NIGHTS < 365:  # a year's events are sealed at the product's own pace
+        monkeypatch.setattr(sys.modules["trueup.loop.run"], "SEAL_ROWS", 1_000)
     made = soak(tmp_path, nights=NIGHTS, units=80)
+    quarter = NIGHTS // 4
+    assert len(list((tmp_path / "home" / "segments").glob("*/*.parquet"))) >= 4
+    assert made.nights[-1].journal <= 2 * max(night.journal for night in made.nights[quarter : 2 * quarter])
     assert len(made.nights) == NIGHTS + 1
     assert made.trainings >= 2
     assert made.promotions >= 2

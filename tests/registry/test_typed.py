@@ -58,6 +58,13 @@ def test_the_registry_is_shown_published_and_rebuilt(home: Path, migrated: Path)
     assert not (home / "mlflow").exists(), "a dry run makes no database"
     (home / "mlflow").mkdir()
     (home / "mlflow" / "mlflow.db").write_bytes(migrated.read_bytes())
+    typed("run", folder=folder)  # which makes this the loop's definition, and publishes
+    assert "registry" not in typed("doctor", folder=folder)
+    (home / "mlflow" / "mlflow.db").write_bytes(migrated.read_bytes())
+    behind = typed("doctor", folder=folder)
+    assert "is behind toys by" in behind
+    assert "3 version" in behind
+    assert "is behind" not in typed("doctor", "--quick", folder=folder)
     first, = json.loads(typed("registry", "publish", "--json", folder=folder))
     assert first["error"] is None
     assert sum(one["what"] == "version" for one in first["changes"]) == 3

@@ -3,7 +3,17 @@
 
 from trueup.alerts.alert import Alert
 from trueup.alerts.channels import AlertFile, AlertLog, Apprise, Channel
-from trueup.alerts.delivery import Delivered, alert, mute, muted, raised, tell, try_out
+from trueup.alerts.delivery import (
+    Delivered,
+    alert,
+    failing,
+    mute,
+    muted,
+    name_of,
+    raised,
+    tell,
+    try_out,
+)
 
 __all__ = [
     "Alert",
@@ -13,8 +23,10 @@ __all__ = [
     "Channel",
     "Delivered",
     "alert",
+    "failing",
     "mute",
     "muted",
+    "name_of",
     "raised",
     "tell",
     "try_out",

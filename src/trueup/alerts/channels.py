@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from trueup.alerts.alert import SEVERITIES, Alert, Severity
 from trueup.core.errors import ArgumentError, DataError, DeliveryError, MissingDependency
@@ -24,7 +24,10 @@ Promise = Literal["exactly once", "at most once", "at least once"]
 @runtime_checkable
 class Channel(Protocol):
     """Where alerts go. `level` is the least severity that it takes; `promise` is what it keeps
-    when the process is killed at any moment."""
+    when the process is killed at any moment.
+
+    One that has `check(home)` as well is asked by `trueup doctor`: it raises where nothing can arrive,
+    and sends nothing."""
 
     @property
     def level(self) -> Severity: ...
@@ -56,6 +59,12 @@ class AlertFile:
     @property
     def promise(self) -> Promise:
         return "exactly once"
+
+    def check(self, home: Path) -> None:
+        """Raise DeliveryError where the file cannot be written."""
+        path = self.path or home / "alerts.jsonl"
+        if not os.access(path if path.exists() else path.parent, os.W_OK) or path.is_dir():
+            raise DeliveryError(f"expected a file that can be written, got {path}", cure=f"mkdir -p {path.parent}")
 
     def send(self, alerts: Sequence[Alert], home: Path) -> None:
         path = self.path or home / "alerts.jsonl"
@@ -133,7 +142,12 @@ class Apprise:
     def promise(self) -> Promise:
         return "at least once"
 
-    def send(self, alerts: Sequence[Alert], home: Path) -> None:
+    def check(self, home: Path) -> None:
+        """Raise where the secret is not there, or Apprise does not know such a URL."""
+        self._made()
+
+    def _made(self) -> tuple[Any, Any, str]:
+        """Apprise's module, an object of it with this service, and the service's scheme."""
         try:
             import apprise
         except ModuleNotFoundError:
@@ -141,11 +155,20 @@ class Apprise:
         url = self.url if isinstance(self.url, str) else self.url.reveal()
         scheme = url.partition("://")[0]
         made = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Trueup", async_mode=False))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the modules that Apprise loads here
-            known = made.add(url)
+        quiet = logging.getLogger("apprise")
+        before, quiet.disabled = quiet.disabled, True  # its messages may hold what the URL holds
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of the modules that Apprise loads here
+                known = made.add(url)
+        finally:
+            quiet.disabled = before
         if not known:
             raise DeliveryError(f"expected a URL that Apprise knows, got one of {scheme}://", cure="see Apprise's list of services")
+        return apprise, made, scheme
+
+    def send(self, alerts: Sequence[Alert], home: Path) -> None:
+        apprise, made, scheme = self._made()
         worst = max(alerts, key=lambda one: SEVERITIES.index(one.severity)).severity
         kind = {"info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING, "error": apprise.NotifyType.FAILURE}[worst]
         title = f"Trueup {alerts[0].loop}: {alerts[0].what}" if len(alerts) == 1 else f"Trueup {alerts[0].loop}: {len(alerts)} alerts"

@@ -105,6 +105,11 @@ def name_of(channel: Channel) -> str:
     return f"{kind_of(channel).removeprefix('alert.')}-{digest(channel)[:8]}"
 
 
+def failing(ledger: Ledger, loop: str, channel: Channel) -> dict[str, Any] | None:
+    """How a channel fails, where it took nothing since: {"error", "failures", "at", "retry"} (us since 1970)."""
+    return _failed(ledger, loop, name_of(channel))
+
+
 # -- what is new ------------------------------------------------------------------------------------
 
 

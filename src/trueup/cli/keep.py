@@ -148,15 +148,20 @@ def migrate_(ctx: click.Context, dry: bool, json_: bool) -> None:
 
 
 @click.command("doctor")
-@click.option("--quick", is_flag=True, help="Do not read every file to compare its digest.")
+@click.option("--quick", is_flag=True, help="Do not read every file to compare its digest, and ask no registry.")
 @as_json
 @click.pass_context
 def doctor_(ctx: click.Context, quick: bool, json_: bool) -> None:
-    """What is wrong with this home, and what to do about it. Exit 5 where something is."""
+    """What is wrong with this home, and what to do about it. Exit 5 where something is.
+
+    Registries are asked whether they are there, and how far behind; channels of alerts are looked at.
+    Nothing is changed or sent.
+    """
+    from trueup.loop.outside import outside
     from trueup.registry import ailments
 
     with open_ledger(ctx) as ledger:
-        found = ailments(ledger, deep=not quick)
+        found = [*ailments(ledger, deep=not quick), *outside(ledger, ask=not quick)]
     if json_:
         show_json([asdict(one) for one in found])
     else:

@@ -157,6 +157,7 @@ class History:
                 self._catalogued = row[0]
             if watermark > self._watermark:
                 self._duck.execute(SQL["tail_sealed"], [watermark])
+                self._duck.execute(SQL["tail_packed"])
                 self._watermark = watermark
                 self._upto = max(self._upto, watermark)
             if table.num_rows:

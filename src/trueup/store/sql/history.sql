@@ -50,3 +50,7 @@ INSERT INTO tail SELECT * FROM chunk;
 -- name: tail_sealed
 -- What history holds by now needs no tail.
 DELETE FROM tail WHERE seq <= ?;
+
+-- name: tail_packed
+-- Only a checkpoint gives back the memory of deleted rows.
+CHECKPOINT;
