@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import from_us
 from trueup.core.errors import TrueupError
 from trueup.core.values import from_json
-from trueup.loop.context import know_kinds, moment
+from trueup.loop.context import moment
 
 if TYPE_CHECKING:
     from trueup.store import Ailment, Ledger
@@ -25,7 +25,10 @@ def outside(ledger: Ledger, *, ask: bool = True) -> list[Ailment]:
     Without `ask` no registry is asked, and only what is known of it is said. A loop that observes is
     shown in none.
     """
-    know_kinds()
+    from trueup.alerts import AlertFile, AlertLog, Apprise
+    from trueup.registry import Mlflow
+
+    assert all((AlertFile, AlertLog, Apprise, Mlflow)), "their kinds are registered: no other room is needed here"
     found: list[Ailment] = []
     for loop in ledger.loops():
         pinned = ledger.records(loop, "loop", newest=True, limit=1)
