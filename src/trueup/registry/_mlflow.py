@@ -168,6 +168,28 @@ def _how(one: Any, word: str, at: str) -> str | None:
     return f"stage {one.current_stage}" if one.current_stage == word else None
 
 
+def discard(client: Any, uri: str, logged: Any) -> int:
+    """Delete the files of a LoggedModel that we made, and say how many there were; it keeps its record.
+
+    Raises Refused where its files do not lie in a folder of its own, or a server says that they lie on
+    this machine: a server's word deletes nothing here.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    place, scheme = str(logged.artifact_location), urlsplit(str(logged.artifact_location)).scheme
+    local = local_file(uri)
+    if logged.model_id not in place.split("/") or (local is None and scheme in _FOREIGN):
+        raise Refused(
+            f"expected the files of {logged.name} in a folder of their own of the server's store, got a place of the scheme {scheme or 'file'!r}",
+            cure="delete them there by hand",
+        )
+    store = get_artifact_repository(place, tracking_uri=uri)
+    found = client.list_logged_model_artifacts(logged.model_id)
+    for one in found:
+        store.delete_artifacts(one.path)
+    return len(found)
+
+
 def download(client: Any, uri: str, name: str, version: str, folder: Path) -> Path:
     """Bring a version's files under `folder`; the folder in which its model.json lies.
 

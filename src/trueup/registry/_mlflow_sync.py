@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import Refused, TrueupError
 from trueup.core.json import digest, dumps
-from trueup.registry._mlflow import TAG, local_file, registered, versions
+from trueup.registry._mlflow import TAG, discard, local_file, registered, versions
 from trueup.registry.projection import ALIASES, Projection, Training, Version
 from trueup.registry.publish import Change, Published, Say
 
@@ -192,6 +192,7 @@ class Sync:
                     self.client.delete_model_version(self.model, double.version)
             found = mine[0] if mine else self._version(experiment, shown)
             if found is not None:
+                self._files(experiment, shown, found)
                 self._tags(shown, found)
                 numbers[shown.candidate] = str(found.version)
         return numbers
@@ -252,6 +253,23 @@ class Sync:
         with tempfile.TemporaryDirectory() as made:
             (Path(made) / "requirements.txt").write_text(_requirements(folder), "utf-8")
             self.client.log_model_artifacts(model, made)
+
+    def _files(self, experiment: str, shown: Version, found: Any) -> None:
+        """Delete our copy of a model that was pruned, and bring one again that is back. The tag that
+        says pruned comes after it: a kill in between deletes again. What somebody else registered is his."""
+        gone = found.tags.get("trueup.pruned") == "true"
+        if gone == (shown.model is None) or shown.source is not None:
+            return
+        if not self._changed("files", shown.candidate, "deleted: it was pruned" if shown.model is None else "brought again"):
+            return
+        made = self.client.search_logged_models(
+            [experiment], filter_string=f"tags.`{TAG}` = '{shown.candidate}'", max_results=10
+        )
+        for logged in made:
+            if shown.model is None:
+                discard(self.client, self.part.place(self.ledger.home), logged)
+            else:
+                self._upload(logged.model_id, self.ledger.artifacts.path(shown.model))
 
     def _linked(self, run: str, model: str) -> bool:
         outputs = self.client.get_run(run).outputs

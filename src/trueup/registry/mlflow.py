@@ -27,7 +27,8 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 @value("publish.mlflow")
 class Mlflow:
     """Show a loop in MLflow: a run a training, its Snapshot as the dataset, a model version a
-    candidate, and the aliases champion, challenger, staging-candidate and production-validated.
+    candidate, and the aliases champion, challenger, staging-candidate and production-validated. Of
+    a candidate that was pruned the version stays, and our copy of its files goes.
 
     `uri` is a tracking server or a database: a URI without a password, or `Env`, `File` (None:
     `MLFLOW_TRACKING_URI`, else an SQLite file in the home, under `mlflow/`). MLflow's own
