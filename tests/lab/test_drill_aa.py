@@ -20,7 +20,7 @@ from trueup.core.json import dumps
 from trueup.lab.drills import find, play
 from trueup.lab.drills._releases import against
 from trueup.lab.drills.aa import _terms, _toy, interval
-from trueup.lab.films.tell import Teller
+from trueup.lab.tell import Teller
 from trueup.models import ConstantModel
 from trueup.registry import register
 from trueup.release import LoopState, decide, first_promotion

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from trueup.core.errors import Refused
 from trueup.lab.films import Account, Scene, World, Year, demo
-from trueup.lab.films.tell import Teller
+from trueup.lab.tell import Teller
 from trueup.loop import status, why
 from trueup.registry import reigns
 from trueup.store import Ledger

@@ -13,8 +13,8 @@ from trueup.core.protocols import Prediction
 from trueup.data.golden import golden_items
 from trueup.evaluate import NoWorse
 from trueup.lab.films import Audience, World, scenes
-from trueup.lab.films.harm import units_to_see
 from trueup.lab.films.loop import loop
+from trueup.lab.harm import units_to_see
 from trueup.release import Canary, next_level, state
 from trueup.stats import MeanDetector, PairedTest, paired_pass_probability
 

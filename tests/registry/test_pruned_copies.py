@@ -110,7 +110,7 @@ def test_a_kill_between_deleting_and_saying_so_deletes_again(
 def test_a_servers_word_deletes_nothing_of_this_machine(place: str) -> None:
     """A server that says that a model's files lie in a folder here, or anywhere that is not its own."""
     logged = SimpleNamespace(model_id="m-1", name="ours", artifact_location=place)
-    with pytest.raises(Refused, match="delete them there by hand|in a folder of their own"):
+    with pytest.raises(Refused, match="in a folder of their own"):
         discard(None, "https://mlflow.internal", logged)
     if "m-1" not in place:
         with pytest.raises(Refused):

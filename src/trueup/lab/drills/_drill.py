@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import Refused, UnknownName
-from trueup.lab.films.tell import Account, Teller
+from trueup.lab.tell import Account, Teller
 
 if TYPE_CHECKING:
     from rich.console import Console

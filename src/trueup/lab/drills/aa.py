@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trueup.lab.drills._releases import Against, Played
-    from trueup.lab.films.tell import Teller
+    from trueup.lab.tell import Teller
     from trueup.loop import Loop
     from trueup.store import Ledger
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from trueup.lab.films.tell import Teller
+    from trueup.lab.tell import Teller
     from trueup.plot import Chart
 
     Floats = NDArray[np.float64]

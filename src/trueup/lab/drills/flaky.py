@@ -30,7 +30,7 @@ from trueup.lab.drills._trainings import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trueup.lab.films.tell import Teller
+    from trueup.lab.tell import Teller
     from trueup.loop import Loop
     from trueup.store import Ledger
 

@@ -14,7 +14,7 @@ from trueup.lab.drills._drill import Drill, explained
 if TYPE_CHECKING:
     from trueup.core.decisions import Decision
     from trueup.lab.films import Year
-    from trueup.lab.films.tell import Teller
+    from trueup.lab.tell import Teller
 
 SHARE = 0.01     # of the rows of a window, what one unit may contribute
 BOUND = 0.05     # of accuracy on the golden set, what the flood may cost the flooded genre
@@ -96,7 +96,7 @@ def _made(decisions: list[Decision]) -> Decision:
 
 
 def _funnel(teller: Teller, made: Decision) -> None:
-    from trueup.lab.films.scenes import funnel, narrowed
+    from trueup.lab.course import funnel, narrowed
 
     found = funnel(made)
     teller.say("the Snapshot of the flooded weeks:")

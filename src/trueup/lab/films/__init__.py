@@ -3,8 +3,8 @@
 
 from trueup.lab.films.audience import Audience
 from trueup.lab.films.demo import demo
-from trueup.lab.films.tell import Account, Scene
 from trueup.lab.films.world import Film, World
 from trueup.lab.films.year import Year
+from trueup.lab.tell import Account, Scene
 
 __all__ = ["Account", "Audience", "Film", "Scene", "World", "Year", "demo"]

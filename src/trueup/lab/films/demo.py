@@ -3,33 +3,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.core.clock import from_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import Refused
+from trueup.lab.course import bands, decided, ending, looks
 from trueup.lab.films.scenes import SCENES
-from trueup.lab.films.tell import Account, Teller
 from trueup.lab.films.world import YEAR, World
 from trueup.lab.films.year import Year
-from trueup.loop import why
-from trueup.plot import Band, Look, Section, Table, Verdict, save, timeline
-from trueup.registry import Reign, reigns
+from trueup.lab.played import fresh
+from trueup.lab.tell import Account, Teller
+from trueup.plot import Look, Section, Verdict, save, timeline
+from trueup.registry import reigns
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-WORDS = {
-    ("look", "REST"): "rest", ("look", "TRAIN"): "trained", ("install", "PROMOTE"): "promoted",
-    ("promote", "PROMOTE"): "promoted", ("stop", "REFUSE"): "refused", ("refuse", "REFUSE"): "refused",
-    ("rollback", "ROLLBACK"): "rolled back", ("invalid", "INVALID"): "invalid",
-}
 _STYLES = {
     "rest": "dim", "trained": "cyan", "promoted": "green", "refused": "yellow", "rolled back": "red",
     "invalid": "red",
@@ -49,11 +41,7 @@ def demo(
     (`Account.to_json`). The home keeps the ledger, the loop file, the golden set and the timeline.
     Raises Refused where `home` is not empty.
     """
-    home = Path(home or tempfile.mkdtemp(prefix="trueup-films-")).absolute()
-    if home.exists() and any(home.iterdir()):
-        raise Refused(
-            f"expected an empty folder for the demo, got {home}", cure="name a new one with --home"
-        )
+    home = fresh(home, "films")
     teller = Teller(home, quiet=quiet, console=console)
     world = world or World()
     played = world if seed is None else replace(world, seed=seed)
@@ -70,51 +58,15 @@ def demo(
 
 def _look_back(teller: Teller, year: Year) -> None:
     """The timeline, the champions, and where to look further."""
-    champions = reigns(year.ledger, year.loop.name)
     months = by_month(year.decisions)
     _strip(teller, months)
-    pages = _pages(year, months, champions)
-    teller.say("Champions:")
-    teller.items([
-        f"{reign.candidate}  {from_us(reign.since):%b %d} to "
-        f"{f'{from_us(reign.until):%b %d}' if reign.until else 'now'}: {reign.reason}"
-        for reign in champions
-    ])
-    teller.expect(
-        len(champions) == 3, f"{len(champions)} champions in the year, each by a Decision", "three champions"
-    )
-    ends = [one for one in year.decisions if one.kind in ("promote", "rollback")]
-    same = [why(year.ledger, one.id).matches for one in ends]
-    teller.expect(
-        bool(same) and all(same),
-        f"the verdicts of {len(ends)} releases recomputed from the ledger's rows, the same bit by bit: {all(same)}",
-        "the same verdicts from the ledger's rows",
-    )
-    ident = ends[-1].id if ends else year.decisions[-1].id
-    home = year.home
-    teller.account.commands = (
-        f"trueup --home {home} status", f"trueup --home {home} why {ident}",
-        f"trueup --home {home} plan {home / 'loop.py'}",
-    )
-    teller.say(f"The timeline as a page: {pages}")
-    teller.say("To look further:")
-    for command in teller.account.commands:
-        teller.say(command, "bold", indent=4)
-    teller.account.scenes[-1].facts.update(timeline=str(pages), champions=[one.candidate for one in champions])
+    ending(teller, year, _page(year, months), "three champions", " in the year")
 
 
 def by_month(made: Sequence[Decision]) -> list[Look]:
-    """What was decided in each month, in one word each and in order; a month with a training does
-    not show its rests."""
-    looks = []
-    for month, group in groupby(made, key=lambda one: from_us(one.at).replace(day=1, hour=0)):
-        named = [(one, WORDS[one.kind, one.verdict]) for one in group if (one.kind, one.verdict) in WORDS]
-        words = list(dict.fromkeys(word for _, word in named))
-        told = [word for word in words if word != "rest"] or words
-        why = "; ".join(dict.fromkeys(one.reason for one, word in named if word in told and word != "rest"))
-        last = [one.reason for one, _ in named][-1] if named else ""
-        looks.append(Look(month.replace(minute=0), told or ["rest"], why or last, f"{month:%b}"))
-    return [look for look in looks if look.at.year == YEAR]
+    """What was decided in each month of the year."""
+    found = looks(made, lambda at: at.replace(day=1, hour=0, minute=0), lambda month: f"{month:%b}")
+    return [look for look in found if look.at.year == YEAR]
 
 
 def _strip(teller: Teller, months: Sequence[Look]) -> None:
@@ -132,21 +84,13 @@ def _strip(teller: Teller, months: Sequence[Look]) -> None:
     teller.account.scenes[-1].facts["months"] = {look.name: list(look.words) for look in months}
 
 
-def _pages(year: Year, months: Sequence[Look], champions: Sequence[Reign]) -> Path:
-    bands = [
-        Band(reign.candidate, from_us(reign.since), from_us(reign.until) if reign.until else None)
-        for reign in champions
-    ]
+def _page(year: Year, months: Sequence[Look]) -> Path:
+    champions = reigns(year.ledger, year.loop.name)
     told = "What was decided in each month, and who was champion."
-    chart = timeline(months, bands, title=f"Films in {YEAR}", desc=told)
-    table = Table.of(
-        ["decided", "verdict", "reason", "id"],
-        [[f"{from_us(one.at):%b %d}", one.verdict, one.reason, one.id] for one in year.decisions
-         if (one.kind, one.verdict) != ("look", "REST")],
-    )
+    chart = timeline(months, bands(champions), title=f"Films in {YEAR}", desc=told)
     words = f"{len(year.decisions)} Decisions, {len(champions)} champions"
     html, _ = save(
         year.home, "A year of films",
-        [Section("The year", [Verdict(words), chart]), Section("Decisions", [table])], name="timeline",
+        [Section("The year", [Verdict(words), chart]), Section("Decisions", [decided(year.decisions)])], name="timeline",
     )
     return html

@@ -4,30 +4,25 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.client import connect
-from trueup.core.clock import ManualClock, from_us, to_us
+from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import Refused
 from trueup.core.events import Event, outcome
-from trueup.core.ids import Ids
 from trueup.core.json import dumps, loads
 from trueup.core.protocols import Prediction
 from trueup.data import Funnel
-from trueup.lab.films.scenes import passed, pick, proven, released, trained
-from trueup.lab.films.tell import Account, Teller
+from trueup.lab.course import further, passed, pick, proven, released, trained
 from trueup.lab.news import articles
 from trueup.lab.news.base import make_base
 from trueup.lab.news.world import DAY, START
-from trueup.loop import Loop, load_loop, look_due, run
-from trueup.release import LoopState, read
-from trueup.store import Ledger
+from trueup.lab.played import Played, fresh
+from trueup.lab.tell import Account, Teller
+from trueup.loop import Loop, load_loop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +37,7 @@ STEPS = 260              # of the base model's training
 NAMED = 0.90             # ROUGE-L from which a summary counts as right
 
 
-class Nights:
+class Nights(Played):
     """The home of the demo: its loop file, base model, archive and ledger, a clock, the newspaper."""
 
     def __init__(
@@ -58,32 +53,14 @@ class Nights:
         (home / "golden" / "archive.jsonl").write_text("".join(dumps(item) + "\n" for item in items), encoding="utf-8")
         shutil.copyfile(Path(__file__).with_name("daily_loop.py"), home / "loop.py")
         loop = load_loop(home / "loop.py")
-        self.loop = loop if configure is None else configure(loop)
-        self.clock = ManualClock(OPENS)
-        self.ledger = Ledger.open(home, clock=self.clock)
-        self.ledger.append(self._history())
-        self.decisions: list[Decision] = []
-        self._answers: dict[tuple[str, str], Any] = {}
-        self.look()
-        self.client = connect(
-            self.loop.name, home, clock=self.clock, ids=Ids(self.clock, seed), acknowledge="enqueue"
+        super().__init__(
+            home, loop if configure is None else configure(loop), OPENS, _history(loop.name), seed=seed, progress=progress
         )
+        self._answers: dict[tuple[str, str], Any] = {}
 
     def _say(self, what: str, done: int) -> None:
         if self.progress is not None:
             self.progress(what, done, 3)
-
-    def _history(self) -> list[Event]:
-        events = []
-        for at, one in enumerate(articles.taught()):
-            ts = to_us(START - 3 * DAY) + at * 1_000_000
-            ident = f"before-{at:05}"
-            events.append(Event(
-                ident, self.loop.name, "interaction", ts, received=ts, unit=f"reader-{at % 997}", choice=ident,
-                input=dumps(one.text),
-            ))
-            events.append(outcome(self.loop.name, ident, "summary", one.summary, ts=ts, received=ts))
-        return events
 
     def until(self, moment: datetime) -> list[Decision]:
         """Let the time pass in half hours up to `moment`; what was decided meanwhile."""
@@ -93,7 +70,7 @@ class Nights:
             self._serve(start)
             self.clock.move_to(start + HALF_HOUR)
             self.client.flush()
-            if self.state().release is not None or look_due(self.loop, self.ledger):
+            if self.due:
                 self.look()
             self._say(f"day {(start - OPENS) // DAY + 1}", (start - OPENS) // DAY)
         return self.decisions[first:]
@@ -117,13 +94,6 @@ class Nights:
             if known:
                 self.client.feedback(choice.id, "summary", one.summary)
 
-    def look(self) -> None:
-        """Run the loop."""
-        self.decisions.extend(run(self.loop, self.ledger, base=self.home, progress=self.progress))
-
-    def state(self) -> LoopState:
-        return read(self.ledger, self.loop.name)[1]
-
     def served(self, since: datetime, names: Sequence[str]) -> tuple[float, int]:
         """ROUGE-L of what readers were given since a moment on some companies, and on how many requests."""
         rows = self.ledger.interactions(self.loop.name, outcomes=[], since_us=to_us(since))
@@ -131,9 +101,18 @@ class Nights:
         right = {one.text: one.summary for name in names for one in articles.articles(name)}
         return rouge([(said, right[given]) for given, said in pairs if given in right])
 
-    def close(self) -> None:
-        self.client.close()
-        self.ledger.close()
+
+def _history(loop: str) -> list[Event]:
+    events = []
+    for at, one in enumerate(articles.taught()):
+        ts = to_us(START - 3 * DAY) + at * 1_000_000
+        ident = f"before-{at:05}"
+        events.append(Event(
+            ident, loop, "interaction", ts, received=ts, unit=f"reader-{at % 997}", choice=ident,
+            input=dumps(one.text),
+        ))
+        events.append(outcome(loop, ident, "summary", one.summary, ts=ts, received=ts))
+    return events
 
 
 def rouge(pairs: Sequence[tuple[Any, str]]) -> tuple[float, int]:
@@ -155,9 +134,7 @@ def daily(
 
     Raises Refused where `home` is not empty, MissingDependency without `trueup[lora]` and `trueup[text]`.
     """
-    home = Path(home or tempfile.mkdtemp(prefix="trueup-daily-")).absolute()
-    if home.exists() and any(home.iterdir()):
-        raise Refused(f"expected an empty folder for the demo, got {home}", cure="name a new one with --home")
+    home = fresh(home, "daily")
     teller = Teller(home, quiet=quiet, console=console, days=days + 1)
     with teller.telling(), closing(Nights(home, progress=teller.progress, steps=steps, seed=seed or 0, configure=configure)) as nights:
         with teller.scene("0  The paper and its base model"):
@@ -165,7 +142,7 @@ def daily(
         for day in range(1, days + 1):
             with teller.scene(f"{day}  Day {day}: {articles.NEW} new names, and the night after it"):
                 _day(teller, nights, day)
-    teller.account.commands = (f"trueup --home {home} status", f"trueup --home {home} why {nights.decisions[-1].id}")
+        further(teller, nights, nights.decisions[-1])
     return teller.account
 
 

@@ -4,32 +4,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
 
 from trueup.core.decisions import Decision
-from trueup.curate import CapPerUnit
 from trueup.evaluate import NoWorse
-from trueup.lab.films.scenes import (
+from trueup.lab.course import (
+    NO_CAP,
     capped,
     failed_slices,
-    how_fast,
+    good_but_harmful,
     passed,
     pick,
     proven,
     released,
     rested,
     trained,
+    without_cap,
 )
-from trueup.lab.films.tell import Teller
 from trueup.lab.news.audience import FLOODER, LIAR
 from trueup.lab.news.weeks import Weeks
 from trueup.lab.news.world import DAY, FOUNDING, begins
-from trueup.loop import look_due, run
+from trueup.lab.tell import Teller
+from trueup.loop import look_due
 from trueup.registry import candidate as registered
 from trueup.stats import needed_items, paired_pass_probability
 
-NO_CAP = "without-cap"
 NEW, KEPT = 0.93, 0.90   # of its golden questions: what a week's news must reach, and no cohort fall below
 SMALL_LOSS = 0.02        # a true loss that a gate should let pass: the forecast is printed for it
 
@@ -153,7 +151,7 @@ def poisoned(teller: Teller, weeks: Weeks) -> None:
 
     def before() -> None:
         if not other and look_due(weeks.loop, weeks.ledger) and weeks.loop.plan(weeks.ledger).trains:
-            other.extend(_without_cap(weeks))
+            other.extend(without_cap(weeks))
 
     made = weeks.until(begins(5) - DAY / 2, before)
     lies = weeks.world.lies
@@ -185,15 +183,6 @@ def poisoned(teller: Teller, weeks: Weeks) -> None:
     )
 
 
-def _without_cap(weeks: Weeks) -> list[Decision]:
-    """What the loop would decide now without the cap: run on a copy of the ledger."""
-    recipe = weeks.loop.recipe
-    steps = tuple(step for step in recipe.curate if not isinstance(step, CapPerUnit))
-    loop = replace(weeks.loop, recipe=replace(recipe, curate=steps))
-    with closing(weeks.copy(weeks.home / NO_CAP)) as ledger:
-        return run(loop, ledger, base=weeks.home, progress=weeks.progress)
-
-
 def harmful(teller: Teller, weeks: Weeks) -> None:
     """The third week with news: good in the lab and in shadow, harmful where it serves."""
     before = weeks.champion
@@ -205,20 +194,7 @@ def harmful(teller: Teller, weeks: Weeks) -> None:
     candidate = trained(teller, made)
     end = released(teller, made)
     _learned(teller, weeks, candidate, "week 4")
-    shown = proven(made)
-    teller.expect(
-        bool(shown),
-        f"and the shadow, {shown['new']:.3f} against {shown['old']:.3f}: its answers are good" if shown else "",
-        "a shadow that passes",
-    )
-    rolled = end is not None and end.kind == "rollback" and end.evidence.get("method") == "canary"
-    teller.expect(
-        rolled and weeks.champion == before,
-        "the canary rolled it back by itself; the champion serves everybody again" if rolled else (f"{end.kind}: {end.reason}" if end else ""),
-        "a rollback by the canary",
-    )
-    if rolled and end is not None:
-        how_fast(teller, end)
+    good_but_harmful(teller, made, end, kept=weeks.champion == before)
 
 
 def table(teller: Teller, weeks: Weeks) -> dict[str, dict[str, float]]:

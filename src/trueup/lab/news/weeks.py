@@ -9,19 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.client import connect
-from trueup.core.clock import ManualClock
 from trueup.core.decisions import Decision
-from trueup.core.ids import Ids
 from trueup.core.json import dumps
 from trueup.data import Mapping, import_file
-from trueup.lab.films.year import copy_home
 from trueup.lab.news.audience import Audience, golden, published, taught, week_of
 from trueup.lab.news.base import make_base
 from trueup.lab.news.world import DAY, START, World, begins
-from trueup.loop import Loop, load_loop, look_due, run
-from trueup.release import LoopState, read
-from trueup.store import Ledger
+from trueup.lab.played import Played
+from trueup.loop import Loop, load_loop
 
 if TYPE_CHECKING:
     from trueup.loop.context import Progress
@@ -30,7 +25,7 @@ HALF = timedelta(hours=12)
 DAYS = 35
 
 
-class Weeks:
+class Weeks(Played):
     """The home of the demo: its loop file, base model, golden set and ledger, a clock, the newspaper.
 
     `configure` may change the loop that the file gives (a test plays a smaller one).
@@ -40,7 +35,7 @@ class Weeks:
         self, home: Path, world: World, *, progress: Progress | None = None,
         configure: Callable[[Loop], Loop] | None = None,
     ) -> None:
-        self.home, self.world, self.progress = home, world, progress
+        self.home, self.world, self.progress = home, world, progress  # the base model is made before there is a loop
         (home / "golden").mkdir(parents=True)
         make_base(
             home / "models" / "base", taught(world.told(0)), steps=world.steps, seed=world.seed,
@@ -49,16 +44,9 @@ class Weeks:
         self.publish(0)
         shutil.copyfile(Path(__file__).with_name("loop.py"), home / "loop.py")
         loop = load_loop(home / "loop.py")
-        self.loop = loop if configure is None else configure(loop)
-        self.clock = ManualClock(START)
-        self.ledger = Ledger.open(home, clock=self.clock)
-        self.audience = Audience(world, self.loop.name)
-        self.ledger.append(self.audience.history())
-        self.decisions: list[Decision] = []
-        self.look()
-        self.client = connect(
-            self.loop.name, home, clock=self.clock, ids=Ids(self.clock, world.seed), acknowledge="enqueue"
-        )
+        loop = loop if configure is None else configure(loop)
+        self.audience = Audience(world, loop.name)
+        super().__init__(home, loop, START, self.audience.history(), seed=world.seed, progress=progress)
 
     def _say(self, what: str, done: int) -> None:
         if self.progress is not None:
@@ -94,29 +82,9 @@ class Weeks:
             self.clock.move_to(tick)
             if tick == begins(week + 1) and week in self.world.news:
                 self.bring(week)
-            if self.state().release is not None or look_due(self.loop, self.ledger):
+            if self.due:
                 if before is not None:
                     before()
                 self.look()
             self._say(f"week {week}", (tick - START) // DAY)
         return self.decisions[first:]
-
-    def look(self) -> None:
-        """Run the loop."""
-        self.decisions.extend(run(self.loop, self.ledger, base=self.home, progress=self.progress))
-
-    @property
-    def champion(self) -> str | None:
-        return self.state().champion
-
-    def state(self) -> LoopState:
-        return read(self.ledger, self.loop.name)[1]
-
-    def copy(self, folder: Path) -> Ledger:
-        """A copy of the ledger as it is now, open: to see what would have been."""
-        copy_home(self.home, folder)
-        return Ledger.open(folder, clock=self.clock)
-
-    def close(self) -> None:
-        self.client.close()
-        self.ledger.close()
