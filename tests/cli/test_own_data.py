@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
+import resource
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
@@ -61,15 +62,26 @@ def elec2() -> Path:
     return Path(os.environ.get("TRUEUP_DATA", root.parent / "shared" / "data")) / "elec2.parquet"
 
 
+def reached(cli, folder: Path, rows: pa.Table) -> float:
+    """From a CSV to a first verdict, three commands; the processor's seconds that they took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    folder.mkdir()
+    pc.write_csv(rows, folder / "elec2.csv")
+    assert "2 classes" in cli("init", "classify", "prices", "--data", "elec2.csv", cwd=folder).stdout
+    assert f"{rows.num_rows:,} rows" in cli("import", folder / "elec2.csv", cwd=folder / "prices").stdout
+    said = cli("run", "--train", cwd=folder / "prices").stdout
+    assert "accuracy on core: no worse" in said
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not elec2().is_file(), reason="needs elec2.parquet in TRUEUP_DATA")
-def test_real_numbers_reach_a_verdict_within_ninety_seconds(cli, tmp_path: Path) -> None:
-    """45,312 rows of prices and demands, class UP or DOWN."""
-    began = time.monotonic()
-    pc.write_csv(pq.read_table(elec2()), tmp_path / "elec2.csv")
-    assert "2 classes" in cli("init", "classify", "prices", "--data", "elec2.csv", cwd=tmp_path).stdout
-    folder = tmp_path / "prices"
-    assert "45,312 rows" in cli("import", tmp_path / "elec2.csv", cwd=folder).stdout
-    said = cli("run", "--train", cwd=folder).stdout
-    assert "accuracy on core: no worse" in said
-    assert time.monotonic() - began < 90
+def test_real_numbers_reach_a_verdict_and_eight_times_the_rows_take_less_than_four_times_the_work(cli, tmp_path: Path) -> None:
+    """45,312 rows of prices and demands, class UP or DOWN, in less than a minute on two quiet cores. What is held
+    here is what holds on any machine: the processor's time grows far slower than the rows."""
+    rows = pq.read_table(elec2())
+    few = reached(cli, tmp_path / "few", rows.slice(0, rows.num_rows // 8))
+    whole = reached(cli, tmp_path / "whole", rows)
+    print(f"{rows.num_rows // 8:,} rows: {few:.1f} s of processor time; {rows.num_rows:,} rows: {whole:.1f} s")
+    assert whole < 4 * few

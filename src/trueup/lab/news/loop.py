@@ -47,6 +47,6 @@ loop = Loop(
         Canary(0.25, 0.50, step=DAY, units=600),
         Full(),
     ],
-    risk=Risk(wrong_promotion=0.05, needless_rollback=0.05, per="life"),
+    risk=Risk(wrong_promotion=0.05, needless_rollback=0.01, per="life"),
     when_busy="wait",                                     # no training while a release runs
 )

@@ -142,7 +142,8 @@ def _cost(teller: Teller, weeks: Weeks, candidate: Decision | None) -> dict[str,
 
 def _promoted(teller: Teller, end: Decision | None) -> None:
     held = end is not None and end.kind == "promote"
-    teller.expect(held, f"promoted: {end.subject}" if end else "", "a promotion")
+    got = f"{end.kind}: {end.reason}" if end else ""
+    teller.expect(held, f"promoted: {end.subject}" if held and end else got, "a promotion")
 
 
 def poisoned(teller: Teller, weeks: Weeks) -> None:
