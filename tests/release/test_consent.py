@@ -30,9 +30,11 @@ from trueup.release import (
     carry_out,
     decide,
     new_key,
+    proved_no,
     read,
     reject,
     sign_away,
+    signed,
     waiting,
 )
 from trueup.store import Ledger
@@ -108,6 +110,26 @@ def test_hit_01_one_rejection_ends_it(stand: Any) -> None:
     assert read(stand.ledger, "l")[1].release is None
     with pytest.raises(Refused, match="nothing of l waits"):
         approve(stand.ledger, "l", ident, reason="yes", who="ben")
+
+
+def test_hit_01_a_key_proves_who_said_no(stand: Any, keys: Any) -> None:
+    """Anybody may stop a release; with a key it is known who did, and a no is never taken for a yes."""
+    (ann, public), (mallory, _) = keys("ann"), keys("mallory")
+    ident = asked(stand, by=[Approver("ann", public), "ben"])
+    for who, key, words in (("ann", mallory, "by the key of ann"), ("ben", ann, "expected a key of ben"), ("eve", ann, "a key of eve")):
+        with pytest.raises(Refused, match=words):
+            reject(stand.ledger, "l", ident, reason="no", who=who, key=key)
+    assert read(stand.ledger, "l")[1].release is not None
+    made = reject(stand.ledger, "l", ident, reason="the tone is wrong", who="ann", key=ann)
+    assert (made.verdict, made.actor) == ("REFUSE", "ann")
+    spoken = made.evidence["rejection"]
+    assert proved_no(spoken)
+    assert not proved_no({**spoken, "reason": "let it go"})
+    assert not signed(spoken), "the same signature is no approval"
+    assert "as this ledger confirms" in "\n".join(why(stand.ledger, made.id).lines)
+    again = asked(stand, by=[Approver("ann", public)])
+    made = reject(stand.ledger, "l", again, reason="no", who="ann (unverified)")
+    assert (made.actor, made.evidence.get("rejection")) == ("ann (unverified)", None)
 
 
 def test_reg_03_an_approval_counts_for_its_time_only(stand: Any) -> None:

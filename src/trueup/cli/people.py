@@ -137,17 +137,18 @@ def _sign(path: Path, name: str | None, reason: str | None, key: Path | None, js
 @click.argument("candidate")
 @reason_option
 @as_name
+@click.option("--key", type=_FILE, help="The file of your private key: it proves who says no. Not asked for.")
 @loop_name
 @as_json
 @click.pass_context
 def reject_(
-    ctx: click.Context, candidate: str, reason: str, name: str | None, loop_: str | None, json_: bool
+    ctx: click.Context, candidate: str, reason: str, name: str | None, key: Path | None, loop_: str | None, json_: bool
 ) -> None:
     """End the release of a candidate, or drop it while it waits: one rejection ends it."""
     from trueup.release import reject, told_as
 
     _act(ctx, loop_, json_, lambda ledger, loop: reject(
-        ledger, loop, candidate, reason=reason, who=told_as(name, None)
+        ledger, loop, candidate, reason=reason, who=told_as(name, key), key=key
     ))
 
 

@@ -14,7 +14,7 @@ from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
 from trueup.loop.trials import experiment_lines, interleaving_lines, segment_lines
 from trueup.loop.turning import turning
-from trueup.release import LoopState, changed, recompute, signed
+from trueup.release import LoopState, changed, proved_no, recompute, signed
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -195,6 +195,9 @@ def _details(decision: Decision) -> list[str]:
         if evidence.get(key):
             lines.append(f"  {key} {evidence[key]}")
     lines += _approved(evidence.get("request"), evidence.get("approval"))
+    if one := evidence.get("rejection"):
+        proof = "as this ledger confirms" if proved_no(one) else "BUT THE SIGNATURE IS NOT ITS"
+        lines.append(f"  no by {one['who']} on {moment(one['at'])}: {one['reason']} (signed by {one['key']}, {proof})")
     for attempt in evidence.get("attempts", ()):
         lines.append(f"  attempt: {dumps(attempt)}")
     return lines

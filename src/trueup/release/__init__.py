@@ -26,6 +26,7 @@ from trueup.release.people import accept, approve, pause, reject, resume, rollba
 from trueup.release.policies import Feature, fitted
 from trueup.release.population import Population
 from trueup.release.recommend import Recommendation, Situation, recommend
+from trueup.release.rejection import proved_no
 from trueup.release.risk import Risk
 from trueup.release.saying import signed, told_as
 from trueup.release.shadow import Shadow
@@ -81,6 +82,7 @@ __all__ = [
     "offer",
     "only",
     "pause",
+    "proved_no",
     "read",
     "recommend",
     "recompute",

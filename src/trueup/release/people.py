@@ -15,6 +15,7 @@ from trueup.registry import candidate as registered
 from trueup.registry import served
 from trueup.release.advance import end
 from trueup.release.consent import UNVERIFIED, waits
+from trueup.release.rejection import signed_no
 from trueup.release.saying import sign_with, take
 from trueup.release.state import LoopState, decide, only, read
 
@@ -55,11 +56,17 @@ def approve(
 
 
 def reject(
-    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None
+    ledger: Ledger, loop: str, candidate: str, *, reason: str, who: str | None = None, key: Path | None = None
 ) -> Decision:
-    """End the running release of this candidate as refused, or drop it while it waits."""
+    """End the running release of this candidate as refused, or drop it while it waits. Anybody may; `key`
+    is the file of the private key of `who`, which proves it, where the loop's `Approver` has one."""
     generation, state = read(ledger, loop)
     evidence: dict[str, Any] = {}
+    if key is not None:
+        evidence["rejection"] = signed_no(
+            ledger, loop, state, candidate=candidate, who=who or whoami(), reason=reason, key=key
+        )
+        who = evidence["rejection"]["who"]
     if state.waiting == candidate:
         state = replace(state, waiting=None, proposal=None)
     elif state.release is not None and state.release.candidate == candidate:
