@@ -5,7 +5,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OMP_NUM_THREADS ?= 1
 export TRUEUP_DATA ?= ../shared/data
 
-.PHONY: help demo news genres elec2 check servers lint types house oracles evidently test chaos soak bench clean
+.PHONY: help demo news genres elec2 check servers lint types house oracles evidently scores test chaos soak bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -69,7 +69,14 @@ evidently: .venv-evidently/.done  ## Evidently, whose scores a test gives a rate
 	$(PIP) --target .venv-evidently -r tests/monitor/evidently.txt
 	@touch $@
 
-test: $(VENV)/.dev .venv-oracles/.done .venv-mlflow/.done .venv-evidently/.done  ## all tests: unit, statistical, data, chaos
+scores: .venv-evidently/.done .venv-nannyml/.done .venv-alibi/.done  ## Evidently, NannyML and alibi-detect, each in a folder of its own
+
+.venv-nannyml/.done .venv-alibi/.done: .venv-%/.done: tests/monitor/%.txt | $(BIN)/python
+	rm -rf .venv-$*
+	$(PIP) --no-deps --target .venv-$* -r tests/monitor/$*.txt
+	@touch $@
+
+test: $(VENV)/.dev .venv-oracles/.done .venv-mlflow/.done scores  ## all tests: unit, statistical, data, chaos
 	$(BIN)/pytest -n 2 --dist worksteal
 
 chaos: $(VENV)/.dev       ## the long form of the chaos tests: 1,000 kills
@@ -82,4 +89,4 @@ bench: $(VENV)/.dev       ## benchmarks, each beside its peer
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) .venv-mlflow .venv-oracles .venv-evidently .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-mlflow .venv-oracles .venv-evidently .venv-nannyml .venv-alibi .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

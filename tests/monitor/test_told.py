@@ -14,6 +14,7 @@ import pytest
 
 from trueup.core.errors import ArgumentError, Refused
 from trueup.monitor import Evidently, told_drift
+from trueup.store import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EDGES = np.quantile(np.random.default_rng(0).normal(size=100_000), np.linspace(0.1, 0.9, 9))
@@ -95,6 +96,59 @@ def test_evidently_takes_distances_and_says_what_to_install() -> None:
     if importlib.util.find_spec("evidently") is None:
         with pytest.raises(Refused, match="not installed"):
             Evidently("price").score([{"price": 1.0}], [{"price": 2.0}])
+
+
+ROOT = Path(__file__).resolve().parents[2]
+CALM, MOVED, ROWS = 80, 20, 100
+
+
+def batches(folder: Path) -> list[str]:
+    """A reference and 100 batches of a price, of which the last 20 have moved by .6 standard deviations."""
+    rng = np.random.default_rng(11)
+    paths = []
+    for at, (n, mean) in enumerate([(2_000, 0.0), *[(ROWS, 0.0)] * CALM, *[(ROWS, 0.6)] * MOVED]):
+        path = folder / f"{at:03d}.csv"
+        path.write_text("price\n" + "".join(f"{x:.6f}\n" for x in rng.normal(mean, 1.0, n)))
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize("tool", ["nannyml", "alibi"])
+def test_scores_of_another_tool_gain_a_rate(tool: str, tmp_path: Path) -> None:
+    """The script of docs/scores.md with the tool itself, in a process that sees nothing but its packages."""
+    site = ROOT / f".venv-{tool}"
+    if not (site / ".done").exists():
+        pytest.skip(f"the packages of {tool} are not installed: make scores")
+    done = subprocess.run(
+        [sys.executable, "-S", "-W", "ignore", str(ROOT / f"examples/scores/{tool}_scores.py"), "price", *batches(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=250,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(site), "NML_DISABLE_USAGE_LOGGING": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    scores = [one["value"] for one in said]
+    assert len(scores) == CALM + MOVED
+    assert {one["name"] for one in said} == {f"{tool}-price"}
+    calm = told_drift(scores[:CALM], days(CALM))
+    assert (calm.alarm, calm.rated) == (False, True)
+    found = told_drift(scores, days(len(scores)))
+    assert found.alarm
+    assert found.at is not None
+    assert CALM <= (found.at / 1e6 - START.timestamp()) / 86_400 < CALM + 10
+
+
+def test_what_a_tool_says_becomes_signals_of_a_loop(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"name": "nannyml-price", "value": 0.1 * at}) + "\n" for at in range(3))
+    with Ledger.open(tmp_path / "home"):
+        pass
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples/scores/tell.py"), "films"], input=lines, capture_output=True, text=True, check=False,
+        timeout=60, env={**os.environ, "TRUEUP_HOME": str(tmp_path / "home"), "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with Ledger.open(tmp_path / "home") as ledger:
+        said = [(row["name"], json.loads(row["extra"])["value"]) for row in ledger.scan("films", "signal").to_pylist() if row["name"] == "nannyml-price"]
+    assert said == [("nannyml-price", 0.0), ("nannyml-price", 0.1), ("nannyml-price", 0.2)]
 
 
 def test_evidently_itself_is_ranked() -> None:
