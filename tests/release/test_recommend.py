@@ -41,7 +41,8 @@ def test_rel_10_what_a_situation_asks_for(known: dict[str, object], stages: list
 def test_the_numbers_are_those_of_the_test_that_would_run() -> None:
     found = recommend(Situation(units_a_day=5_000, labels=0.5))
     shadow = found.stages[0]
-    assert shadow.units == forecast(0.15, 0.02, 0.009, max_horizon=60_000, seed=1).horizon
+    exact = forecast(0.15, 0.02, 0.009, max_horizon=60_000, seed=1).horizon
+    assert shadow.units == pytest.approx(exact, rel=0.05)  # stakes in 250 groups: ten times faster
     assert shadow.days == pytest.approx((shadow.units or 0) / 2_500 + 1)
     assert found.carrier == "Shadow"
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trueup import Loop
+from trueup import Loop, Task
 from trueup.core.clock import to_us
-from trueup.core.errors import ArgumentError, DataError, Refused
+from trueup.core.errors import ArgumentError, DataError, DefinitionError, Refused
+from trueup.core.references import Ref
 from trueup.core.task import Outcome
 from trueup.data import Recipe, Replay
-from trueup.evaluate import Accuracy
+from trueup.evaluate import Accuracy, Exact
+from trueup.models import LocalModel, Prompt, read_manifest
+from trueup.release import Full, Shadow
 from trueup.store import Ledger
 from trueup.study import Bench, backtest, dry, length, policies, show
-from trueup.train import Sklearn
+from trueup.testing import tiny_causal_lm, toy_rows
+from trueup.train import Lora, Sklearn
 from trueup.triggers import Cooldown, Drift, Falls, Rows, Worsens
 
 DAY = timedelta(days=1)
@@ -55,6 +60,30 @@ def test_tru_07_policies_are_lived_through_and_the_frontier_is_told(tmp_path: Pa
     json.dumps(found.to_json())
 
 
+def test_tru_07_adapters_are_trained_on_the_model_that_the_loop_begins_with(tmp_path: Path, make: Make, past: Past) -> None:
+    """TRU-07, TRN-01: LoRA adapters, each on the frozen first champion, live through a past of ten days."""
+    texts = [f"{given}\n{kind}" for given, kind in toy_rows(300)]
+    raw = tiny_causal_lm(tmp_path / "raw", texts, hidden=48)
+    loop = make(
+        task=Task("sentence", "kind", "user", "text"), champion=LocalModel(raw, prompt=Prompt(max_new_tokens=4)),
+        trainer=Lora(r=8, learning_rate=1e-2, epochs=4, batch=16, dropout=0.0), when=[Rows(120)],
+        recipe=Recipe(window=None, min_rows=50), release=[Shadow(Exact(), no_worse_by=0.1, units=100, max_time=20 * DAY), Full()],
+    )
+    with past(tmp_path / "home", days=10, a_day=30, moves=None) as ledger:
+        found = backtest(loop, ledger, policies(loop), since=START + 4 * DAY, isolate=False)
+        with Ledger.open(ledger.home / "backtest" / "toys", clock=ledger.clock) as scratch:
+            models = [Ref.from_json(one["model"]) for one in scratch.records("toys", "study_training")]
+            manifests = [read_manifest(scratch.artifacts.path(one)) for one in models]
+        with pytest.raises(DefinitionError, match="Lora trains on"):
+            backtest(replace(loop, champion=None), ledger, policies(loop), home=tmp_path / "none", isolate=False)
+    life = found.life("the loop")
+    assert len(life.trainings) >= 2
+    assert all(one.model for one in life.trainings), [one.reason for one in life.trainings]
+    assert life.quality > 0.3
+    assert {one.format for one in manifests} == {"adapter"}
+    assert len({one.details["base"] for one in manifests}) == 1
+
+
 def test_trn_05_a_loop_that_goes_on_from_its_champion_does_so_in_a_backtest(tmp_path: Path, make: Make, past: Past) -> None:
     """TRU-07, TRN-05: each training goes on from what served, on the rows that this could not see; anew where it must."""
     trainer = Sklearn("sgd", start="champion", rebase_every=20 * DAY)
@@ -88,9 +117,9 @@ def test_a_model_knows_no_label_before_it_was_known(tmp_path: Path, make: Make, 
         assert fit.rows == rows.num_rows == 5 * 60 + 1
         assert max(rows["known"].to_pylist()) <= now
         assert max(rows["ts"].to_pylist()) <= to_us(START + 5 * DAY)
-        found = [backtest(loop, ledger, policies(loop, ["rows:120"]), since=START + 10 * DAY, isolate=False, home=tmp_path / "b").life("rows:120").quality]
+        found = [backtest(loop, ledger, policies(loop), since=START + 10 * DAY, isolate=False, home=tmp_path / "b").life("rows:120").quality]
     with past(tmp_path / "soon", delay=timedelta(minutes=1)) as ledger:
-        found.append(backtest(loop, ledger, policies(loop, ["rows:120"]), since=START + 10 * DAY, isolate=False).life("rows:120").quality)
+        found.append(backtest(loop, ledger, policies(loop), since=START + 10 * DAY, isolate=False).life("rows:120").quality)
     assert found[0] < found[1] - 0.02, "late labels cost quality, and a backtest must show it"
 
 

@@ -18,6 +18,7 @@ from trueup.core.events import Event, outcome
 from trueup.core.json import dumps
 from trueup.models import ConstantModel
 from trueup.registry import register
+from trueup.stats import ab_power
 from trueup.store import Ledger
 from trueup.study import outlook, whatif
 
@@ -176,5 +177,10 @@ def test_tru_09_what_the_traffic_can_detect_before_it_starts(tmp_path: Path, mak
         found = outlook(loop, ledger, days=(7, 91))
     assert found.ab[0]["daily"] == pytest.approx(100, rel=0.05)
     assert found.ab[0]["detectable"]["7"] is None or found.ab[0]["detectable"]["7"] >= (found.ab[0]["detectable"]["91"] or 0.0)
+    least, base, margin = found.ab[0]["detectable"]["7"], found.ab[0]["base"], found.ab[0]["margin"]
+    assert 0.0 < least < 1.0 - base
+    for effect, reached in ((least, True), (0.95 * least, False)):  # the smallest one, and not a step of a grid
+        power = ab_power(int(7 * found.ab[0]["daily"]), base, effect, margin, found.level, reps=100, seed=0, exact=False)
+        assert (power >= 0.95) is reached, (effect, power)
     assert "A/B of thumbs" in "\n".join(found.lines())
     json.dumps(found.to_json())

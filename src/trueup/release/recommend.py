@@ -156,7 +156,7 @@ def _shadow(of: Situation) -> Advice | None:
     if daily <= 0.0:
         return None
     most = _most(daily, of)
-    seen = forecast(of.disagreement, max(of.margin, 0.001), of.level, max_horizon=most, seed=1)
+    seen = forecast(of.disagreement, max(of.margin, 0.001), of.level, max_horizon=most, seed=1, exact=False)
     if seen.horizon is None:
         return Advice("Shadow", f"more than {seen.max_horizon:,} pairs", "", seen.max_horizon, None)
     reason = (
@@ -180,7 +180,7 @@ def _ab(of: Situation) -> Advice | None:
         raise ArgumentError("expected a margin or an effect above 0: with neither no test has an end")
     most = _most(of.units_a_day * 2 / (of.arms + 1), of)
     answer = forecast_ab(
-        of.base, min(of.effect, 1.0 - of.base), of.margin, of.level / of.arms, max_horizon=most, reps=100, seed=1
+        of.base, min(of.effect, 1.0 - of.base), of.margin, of.level / of.arms, max_horizon=most, reps=100, seed=1, exact=False
     )
     if answer.horizon is None:
         return Advice("AB", f"more than {most:,} units", "", most, None)

@@ -12,7 +12,7 @@ from trueup.stats.detect import Alarm, MeanDetector, upper_limit
 from trueup.stats.errorcount import ErrorCount
 from trueup.stats.fdr import benjamini_hochberg, e_bh
 from trueup.stats.forecast import Forecast, forecast, needed_items, paired_pass_probability
-from trueup.stats.forecast_ab import ABForecast, forecast_ab
+from trueup.stats.forecast_ab import ABForecast, ab_power, forecast_ab
 from trueup.stats.harm import HarmTest
 from trueup.stats.interleave import Interleaved, interleave
 from trueup.stats.intervals import Interval, mean_interval
@@ -69,6 +69,7 @@ __all__ = [
     "Shift",
     "Winsor",
     "WitnessDetector",
+    "ab_power",
     "benjamini_hochberg",
     "carried",
     "dr",

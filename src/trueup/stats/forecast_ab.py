@@ -11,7 +11,7 @@ import numpy as np
 
 from trueup.core.errors import ArgumentError
 from trueup.stats import _check
-from trueup.stats.forecast import first_guess
+from trueup.stats.forecast import GROUPS, first_guess
 from trueup.stats.streams import ab_streams
 
 if TYPE_CHECKING:
@@ -43,6 +43,46 @@ class ABForecast:
         return self.horizon is not None
 
 
+def ab_power(
+    n: int,
+    base: float,
+    effect: float,
+    margin: float,
+    alpha: float,
+    *,
+    pi: float = 0.5,
+    w: float = 0.3,
+    reps: int = 300,
+    seed: int = 0,
+    exact: bool = True,
+) -> float:
+    """The probability that an A/B with horizon n promotes a challenger of this effect.
+
+    Null: none is tested: a forecast. At ``effect = -margin`` the result is the level reached.
+
+    Guarantee: an unbiased simulation of `ABTest`: the standard error is ``sqrt(p (1 - p) /
+    reps)``; with ``exact=False`` a little too low.
+
+    Parameters: those of `forecast_ab`; n is the number of units, at least 1.
+
+    >>> 0.8 < ab_power(3000, 0.10, 0.04, margin=0.0, alpha=0.05, reps=100, seed=1) <= 1.0
+    True
+
+    Source: `ABTest`.
+    """
+    rng = np.random.default_rng([seed, n])
+    group = 1 if exact else max(1, n // GROUPS)
+
+    def draw(t: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        shape = reps if group == 1 else (min(group, n - t), reps)
+        arm = rng.random(shape) < pi
+        return arm, (rng.random(shape) < np.where(arm, base + effect, base)).astype(np.float64)
+
+    return ab_streams(
+        draw, reps=reps, units=n, alpha=alpha, horizon=n, margin=margin, pi=pi, w=w, group=group
+    ).rate
+
+
 def forecast_ab(
     base: float,
     effect: float,
@@ -55,6 +95,7 @@ def forecast_ab(
     max_horizon: int = 20_000,
     reps: int = 300,
     seed: int = 0,
+    exact: bool = True,
 ) -> ABForecast:
     """The horizon at which an A/B of a rate promotes with the given power.
 
@@ -69,6 +110,8 @@ def forecast_ab(
         margin: in [0, 1), with ``effect + margin > 0``; alpha: in (0, 1).
         pi: share of the challenger among the units; w: as in `ABTest`.
         power, max_horizon, reps, seed: as in `forecast`.
+        exact: False renews the stakes in 250 groups of units in place of at each: many times
+            faster, and the power is a little too low.
 
     >>> answer = forecast_ab(base=0.10, effect=0.04, margin=0.0, alpha=0.05, seed=1)
     >>> answer.reachable, 2500 < answer.horizon < 3600
@@ -87,15 +130,9 @@ def forecast_ab(
     reps, max_horizon = _check.count("reps", reps), _check.count("max_horizon", max_horizon)
 
     def simulate(n: int) -> float:
-        rng = np.random.default_rng([seed, n])
-
-        def draw(_: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-            arm = rng.random(reps) < pi
-            return arm, (rng.random(reps) < np.where(arm, new, base)).astype(np.float64)
-
-        return ab_streams(
-            draw, reps=reps, units=n, alpha=alpha, horizon=n, margin=margin, pi=pi, w=w
-        ).rate
+        return ab_power(
+            n, base, effect, margin, alpha, pi=pi, w=w, reps=reps, seed=seed, exact=exact
+        )
 
     def answer(horizon: int | None, reached: float) -> ABForecast:
         return ABForecast(horizon, reached, base, effect, margin, alpha, pi, max_horizon)

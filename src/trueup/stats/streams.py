@@ -130,6 +130,7 @@ def ab_streams(
     pi: float = 0.5,
     w: float = 0.3,
     grid: tuple[float, ...] = (0.08, 0.15, 0.25, 0.4, 0.65, 1.0),
+    group: int = 1,
 ) -> Run:
     """`ABTest` with a constant propensity on `reps` streams at once.
 
@@ -137,7 +138,9 @@ def ab_streams(
     wealth is enough, `promotes` says whether it ever was, `wealth` is the last one.
 
     Parameters:
-        draw: ``draw(t)`` gives the arms (True is the challenger) and outcomes of unit t.
+        draw: ``draw(t)`` gives the arms (True is the challenger) and outcomes of unit t; with
+            ``group > 1`` arrays of shape (group, reps) for the units from t on: the stakes are
+            then renewed once per group only (a faster bet, a little weaker, for forecasts).
 
     >>> rng = np.random.default_rng(1)
     >>> def draw(t):
@@ -153,7 +156,7 @@ def ab_streams(
     crossed = np.zeros(reps, dtype=np.int64)
     ell = np.asarray(grid)[:, None]
     total = main
-    for t in range(units):
+    for t in range(0, units, group):
         m = (k + 1.0) / (t + 2)
         variance = ((kk + 1.0) / (t + 2) - m * m) / (pi * (1.0 - pi))
         bound = np.maximum(m / pi, (1.0 - m) / (1.0 - pi)) - margin
@@ -162,14 +165,17 @@ def ab_streams(
         if t < horizon:
             stake = fractions(alpha * (1 - w) * GAMMA * main, variance, horizon - t, bound)
             stake[(1.0 - w) * main * alpha >= 1.0] = 0.0
-            main = main * (1.0 + stake * score)
+            main = main * (1.0 + stake * score if group == 1 else np.prod(1.0 + stake * score, axis=0))
         if w > 0.0:
             odds = m / (1.0 - m)
             up, down = odds * np.exp(ell * (1.0 - pi)), odds * np.exp(-ell * pi)
             gain = up / (1.0 + up) - down / (1.0 + down) + margin
             stakes = np.minimum(gain / (variance + gain * gain), GRID_CAP / bound)
-            logs += np.log1p(stakes * score)
-        k, kk = k + y, kk + y * y
-        total = (1.0 - w) * main + w * np.exp(logs).mean(axis=0)
-        crossed[(crossed == 0) & (total * alpha >= 1.0)] = t + 1
+            if group == 1:
+                logs += np.log1p(stakes * score)
+            else:
+                logs += np.log1p(stakes * score[:, None, :]).sum(axis=0)
+        k, kk = (k + y, kk + y * y) if group == 1 else (k + y.sum(axis=0), kk + (y * y).sum(axis=0))
+        total = (1.0 - w) * main + w * np.exp(np.minimum(logs, 700.0)).mean(axis=0)
+        crossed[(crossed == 0) & (total * alpha >= 1.0)] = min(t + group, units)
     return Run(crossed, total, crossed > 0)

@@ -61,6 +61,7 @@ class Bench:
         self.loop, self.base, self.isolate = loop, base, isolate
         self.past = Frozen(source, scratch)
         self.made = self.shared = 0
+        self._base: Ref | None = None
         self._seen: dict[tuple[str, int, str, int], Fit] = {}
         self._models: dict[str, Predictor] = {}
 
@@ -140,6 +141,7 @@ class Bench:
         job = TrainJob(
             loop=loop.name, trainer=to_json(loop.trainer, self.base), data=snapshot.data,
             output=loop.task.answers, seed=loop.seed, budget=loop.budget, init=onto.model if onto else None,
+            base=self._frozen(),
         )
         key, rows = job_key(job), int(snapshot.manifest["rows"]["total"])
         found = self.past.scratch.get(loop.name, KIND, key)
@@ -153,6 +155,25 @@ class Bench:
         self.past.put(loop.name, KIND, key, {"model": model.to_json(), "seconds": seconds})
         return Fit(key, model, snapshot.id, rows, seconds)
 
+    def _frozen(self) -> Ref | None:
+        """The frozen model that adapters are trained on: the trainer's own, or else the model that the loop
+        begins with; None for trainers that need none. Raises DefinitionError where there is neither."""
+        trainer = self.loop.trainer
+        if not trainer.capabilities.base:
+            return None
+        if self._base is None:
+            from trueup.core.errors import DefinitionError
+            model = getattr(trainer, "base", None) or self.loop.champion
+            if model is None:
+                raise DefinitionError(
+                    f"expected the model that {type(trainer).__name__} trains on, got none",
+                    cure="name it in the trainer, or as the loop's first champion: Loop(champion=LocalModel(path))",
+                )
+            with tempfile.TemporaryDirectory(dir=self.past.home) as folder:
+                model.write(Path(folder), self.loop.task.answers)
+                self._base = self.past.artifacts.put_tree(Path(folder))
+        return self._base
+
     def _apart(self, job: TrainJob) -> tuple[Ref | None, float, str]:
         from trueup.train import run
 
@@ -162,7 +183,7 @@ class Bench:
     def _here(self, job: TrainJob) -> tuple[Ref | None, float, str]:
         for package, _ in getattr(self.loop.trainer, "requires", ()):
             import_module(package)  # the first training would pay for it, and seem dear
-        local = replace(job, data=self._local(job.data), init=self._local(job.init) if job.init else None)
+        local = replace(job, data=self._local(job.data), init=self._local(job.init) if job.init else None, base=self._local(job.base) if job.base else None)
         with tempfile.TemporaryDirectory(dir=self.past.home) as folder:
             began = time.perf_counter()
             result = self.loop.trainer.fit(local, _Quiet(Path(folder)))

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.loop.plan import DAY_US, disagreement_of
 from trueup.loop.queries import QUERIES
-from trueup.release import next_level, read
+from trueup.release import Shadow, next_level, read
 from trueup.study.whatif import QUERIES as OURS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DAYS = (7, 14, 28, 91)
 POWER = 0.95
-MOST = 20_000
+MOST = 50_000   # units; more of them would show a little more than is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +88,32 @@ def outlook(loop: Loop, ledger: Ledger, *, days: Sequence[int] = DAYS, margin: f
 
 
 def _shadow(loop: Loop, ledger: Ledger, level: float, now: int, days: Sequence[int]) -> dict[str, Any] | None:
-    from trueup.stats import forecast
+    from trueup.stats import forecast, paired_pass_probability
 
     carrier = loop.carrier
     if carrier is None:
         return None
+    shadow = carrier if isinstance(carrier, Shadow) else None
+    label = loop.label if shadow is None else shadow.label(loop.outcomes)
+    audits = shadow.audit.share if shadow is not None and shadow.audit is not None else 1.0
     share = disagreement_of(ledger, loop.name)
-    traffic = ledger.query(QUERIES["traffic"], {"loop": loop.name, "name": loop.label.name, "span": 30 * DAY_US, "now": now}).to_pylist()[0]
+    traffic = ledger.query(QUERIES["traffic"], {"loop": loop.name, "name": label.name, "span": 30 * DAY_US, "now": now}).to_pylist()[0]
     daily = traffic["labelled"] / 30.0
     seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
 
-    def needs(effect: float) -> int | None:
-        return forecast(share, carrier.no_worse_by, level, effect, reps=200, seed=loop.seed).horizon
+    def power(n: int, effect: float) -> float:
+        return paired_pass_probability(n, share, carrier.no_worse_by, level, effect, reps=200, seed=loop.seed, exact=False)
 
+    pairs = seen.horizon if seen.horizon is None or shadow is None else shadow.pairs(seen.horizon)
     return {
-        "margin": carrier.no_worse_by, "disagreement": share, "pairs": seen.horizon, "power": seen.power, "daily": daily,
-        "days": seen.horizon / daily if seen.horizon and daily else None,
-        "detectable": {str(span): _least(needs, daily * span, share, carrier.no_worse_by) for span in days},
+        "margin": carrier.no_worse_by, "disagreement": share, "pairs": pairs, "power": seen.power, "daily": daily,
+        "days": pairs / daily if pairs and daily else None,
+        "detectable": {str(span): _least(power, daily * span * audits, share, carrier.no_worse_by) for span in days},
     }
 
 
 def _ab(loop: Loop, ledger: Ledger, outcome: Any, level: float, margin: float, days: Sequence[int]) -> dict[str, Any] | None:
-    from trueup.stats import forecast_ab
+    from trueup.stats import ab_power, forecast_ab
 
     row = ledger.query(OURS["rate"], {"loop": loop.name, "name": outcome.name, "span": 30 * DAY_US}).to_pylist()[0]
     if not row["n"]:
@@ -117,34 +121,35 @@ def _ab(loop: Loop, ledger: Ledger, outcome: Any, level: float, margin: float, d
     base = min(0.99, max(0.01, outcome.scaled(min(max(row["mean"], outcome.low), outcome.high))))
     daily = row["units"] / 30.0
 
-    def needs(effect: float) -> int | None:
-        if not 0.0 < base + effect < 1.0:
-            return None
-        return forecast_ab(base, effect, margin, level, reps=100, max_horizon=MOST, seed=loop.seed).horizon
+    def power(n: int, effect: float) -> float:
+        return ab_power(n, base, effect, margin, level, reps=100, seed=loop.seed, exact=False)
 
-    equal = needs(0.0)
+    equal = forecast_ab(base, 0.0, margin, level, reps=100, max_horizon=MOST, seed=loop.seed, exact=False).horizon
     return {
         "outcome": outcome.name, "base": base, "margin": margin, "units": equal, "daily": daily,
         "days": equal / daily if equal and daily else None,
-        "detectable": {str(span): _least(needs, daily * span, 1.0 - base, margin) for span in days},
+        "detectable": {str(span): _least(power, daily * span, 1.0 - base, margin) for span in days},
     }
 
 
-def _least(needs: Any, available: float, most: float, margin: float) -> float | None:
-    """The smallest advantage that so many units can show, within a tenth of the margin's size; None where none can."""
-    steps = [0.0, *(margin * k for k in (0.5, 1.0, 2.0, 4.0, 8.0))]
-    for effect in steps:
-        if effect > most:
-            return None
-        found = needs(min(effect, most))
-        if found is not None and found <= available:
-            return effect
-    return None
+def _least(power: Callable[[int, float], float], available: float, most: float, margin: float) -> float | None:
+    """The smallest advantage that so many units can show with power .95, by bisection to a hundredth of what
+    is looked for; None where none can. The same draws serve every advantage, so that power only rises with it."""
+    n = min(int(available), MOST)
+    if n < 1 or power(n, most) < POWER:
+        return None
+    if power(n, 0.0) >= POWER:
+        return 0.0
+    low, high = 0.0, most
+    while high - low > max(0.01 * high, 0.001 * margin, 1e-5):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if power(n, middle) >= POWER else (middle, high)
+    return high
 
 
 def _detectable(one: dict[str, Any]) -> list[str]:
     return [
-        f"  in {span} days: " + ("nothing can be shown" if least is None else "an equally good challenger" if least == 0.0 else f"a challenger that is better by {least:g}")
+        f"  in {span} days: " + ("nothing can be shown" if least is None else "an equally good challenger" if least == 0.0 else f"a challenger that is better by {least:.3g}")
         for span, least in one["detectable"].items()
     ]
 
