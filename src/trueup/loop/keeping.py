@@ -40,13 +40,22 @@ def sweep(context: Context) -> Decision | None:
     _, state = read(ledger, loop.name)
     if state.paused is not None or state.cycle is not None:
         return None
+    last = ledger.decisions(loop.name, kind=KIND, newest=True, limit=1)
     made: list[Decision] = []
     try:
-        done = throw_away(ledger, loop.name, loop.keep, before=lambda going: made.extend(_said(context, going)))
+        done = throw_away(ledger, loop.name, loop.keep, before=lambda going: made.extend(_said(context, going, last)))
     except Busy:
         return None  # a backup is being made, or a person prunes: at the next tick
-    ledger.put(loop.name, SWEPT, day, {"candidates": len(done.candidates), "bytes": done.bytes})
+    said = (made or last)[0] if done.folders else None
+    ledger.put(loop.name, SWEPT, day, {
+        "bytes": done.bytes, "decision": said and said.id, "words": said and said.reason,
+    })
     return made[0] if made else None
+
+
+def swept(ledger: Ledger, loop: str) -> dict[str, Any] | None:
+    """The last day of the last thirty on which anything went: {"words", "decision", "at", ...}."""
+    return next((one for one in ledger.records(loop, SWEPT, newest=True, limit=30) if one["decision"]), None)
 
 
 def keep_of(ledger: Ledger, loop: str) -> Keep:
@@ -58,10 +67,9 @@ def keep_of(ledger: Ledger, loop: str) -> Keep:
     return Keep() if kept is None else from_json(kept)
 
 
-def _said(context: Context, going: Pruned) -> list[Decision]:
+def _said(context: Context, going: Pruned, last: list[Decision]) -> list[Decision]:
     """The Decision about what goes; none where nothing does, or the last one names all of it already."""
     loop, ledger = context.loop.name, context.ledger
-    last = ledger.decisions(loop, kind=KIND, newest=True, limit=1)
     told = _names(last[0].evidence) if last else set()
     if not going.folders or _names(going.to_json()) <= told:
         return []

@@ -13,6 +13,7 @@ from trueup.core.events import KINDS
 from trueup.core.values import from_json
 from trueup.loop.card import card_lines, read_card
 from trueup.loop.context import moment
+from trueup.loop.keeping import swept
 from trueup.loop.observe import last_report, report_lines
 from trueup.registry import troubles
 from trueup.release import LoopState, read, standing, waiting, waiting_words
@@ -38,7 +39,7 @@ class Status:
     request: dict[str, Any] | None = None
     card: dict[str, Any] | None = None
     troubles: tuple[dict[str, Any], ...] = ()
-    pruned: Decision | None = None
+    pruned: dict[str, Any] | None = None
     watched: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class Status:
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
             "report": self.report, "request": self.request, "card": self.card,
-            "not_published": list(self.troubles), "pruned": self.pruned and asdict(self.pruned), "watch": list(self.watched),
+            "not_published": list(self.troubles), "pruned": self.pruned, "watch": list(self.watched),
         }
 
 
@@ -75,7 +76,7 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
         mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
         request=request, card=read_card(ledger.home, loop, state),
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)), troubles=tuple(troubles(ledger, loop)),
-        pruned=next(iter(ledger.decisions(loop, kind="prune", newest=True, limit=1)), None),
+        pruned=swept(ledger, loop),
         watched=_watched(ledger, loop, report),
     )
 
@@ -146,7 +147,7 @@ def lines(found: Status) -> list[str]:
     if missed:
         text.append(f"the last look stood for {missed:,} more that were missed")
     if found.pruned is not None:
-        text.append(f"{found.pruned.reason} (on {moment(found.pruned.at)})")
+        text.append(f"{found.pruned['words']} (on {moment(found.pruned['at'])})")
     text += [f"{'ALARM' if part['holds'] else 'watch'} {part['part']}: {part['reason']}" for part in found.watched]
     if found.next_look:
         text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")
