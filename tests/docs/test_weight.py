@@ -138,3 +138,5 @@ def test_what_people_type_waits_for_no_heavy_import(words: list[str], home: Path
         Board(home).write(force=True)
         found = loaded(f"from trueup.cli import main; main(['--home', {str(home)!r}, *{words!r}])", exits=True)
     assert among(found, HEAVY) == []
+    if words[0] == "status":  # which reads: neither stages nor the definition of a loop
+        assert among(found, ["trueup.loop.definition", "trueup.loop.run", "trueup.release.ab", "trueup.release.shadow"]) == []

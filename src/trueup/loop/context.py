@@ -128,7 +128,9 @@ def know_kinds() -> None:
         "alerts", "models", "curate", "data", "train", "evaluate", "registry", "monitor", "triggers", "release", "loop",
     )
     for room in rooms:
-        import_module(f"trueup.{room}")
+        found = import_module(f"trueup.{room}")
+        for name in found.__all__:  # a room may load its modules when they are asked for
+            getattr(found, name)
 
 
 def pinned(ledger: Ledger, name: str, digest: str, base: Path | None = None) -> Loop:

@@ -13,7 +13,6 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.json import digest
 from trueup.core.values import to_json
 from trueup.loop.context import Context, plain
-from trueup.loop.plan import plan
 from trueup.release import LoopState, read
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ KIND = "report"
 def observe(context: Context) -> dict[str, Any]:
     """Look, and report what would be done, with the dataset that would be made. A running release stands
     as it is; where users are in it, the report says that nobody watches its guardrails (`unwatched`)."""
+    from trueup.loop.plan import plan
+
     loop, ledger = context.loop, context.ledger
     generation, state = read(ledger, loop.name)
     context.say("observe", 0, 0)

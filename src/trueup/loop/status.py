@@ -110,7 +110,7 @@ def _next_look(
 ) -> datetime | None:
     if definition is None or state.paused is not None:
         return None
-    import trueup.triggers  # noqa: F401  the schedule's kind is registered there
+    import trueup.triggers.schedule  # noqa: F401  the schedule's kind is registered there
 
     after = ledger.clock.now() if state.looked is None else from_us(state.looked)
     found: datetime = from_json(definition["look"]).next(after)

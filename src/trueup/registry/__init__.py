@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floor 5: candidates with their lineage, who served when, what may be thrown away, and publishing."""
 
-from trueup.registry.candidates import Candidate, aliases, candidate, candidates, register
-from trueup.registry.history import Reign, reigns, served
-from trueup.registry.mlflow import Mlflow
-from trueup.registry.projection import Projection, projection
-from trueup.registry.publish import (
-    Change,
-    Nomination,
-    Published,
-    Publisher,
-    deliver,
-    missed,
-    nominated,
-    troubles,
-)
-from trueup.registry.retention import Keep, Pruned, prune, throw_away
-from trueup.registry.upkeep import ailments, backup
+from typing import TYPE_CHECKING
+
+from trueup.core.lazy import lazily
+
+if TYPE_CHECKING:
+    from trueup.registry.candidates import Candidate, aliases, candidate, candidates, register
+    from trueup.registry.history import Reign, reigns, served
+    from trueup.registry.mlflow import Mlflow
+    from trueup.registry.projection import Projection, projection
+    from trueup.registry.publish import (
+        Change,
+        Nomination,
+        Published,
+        Publisher,
+        deliver,
+        missed,
+        nominated,
+        troubles,
+    )
+    from trueup.registry.retention import Keep, Pruned, prune, throw_away
+    from trueup.registry.upkeep import ailments, backup
 
 __all__ = [
     "Candidate",
@@ -45,3 +50,15 @@ __all__ = [
     "throw_away",
     "troubles",
 ]
+
+__getattr__ = lazily(__name__, {
+    "Candidate": "candidates", "aliases": "candidates", "candidate": "candidates",
+    "candidates": "candidates", "register": "candidates",
+    "Reign": "history", "reigns": "history", "served": "history",
+    "Mlflow": "mlflow",
+    "Projection": "projection", "projection": "projection",
+    "Change": "publish", "Nomination": "publish", "Published": "publish", "Publisher": "publish",
+    "deliver": "publish", "missed": "publish", "nominated": "publish", "troubles": "publish",
+    "Keep": "retention", "Pruned": "retention", "prune": "retention", "throw_away": "retention",
+    "ailments": "upkeep", "backup": "upkeep",
+})
