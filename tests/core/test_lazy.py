@@ -27,7 +27,7 @@ def test_each_public_name_is_found_where_its_room_says(room: str) -> None:
 
 @pytest.mark.parametrize(
     ("room", "name"),
-    [("loop", "run"), ("loop", "status"), ("loop", "why"), ("release", "carrier"), ("release", "recommend"),
+    [("alerts", "alert"), ("loop", "run"), ("loop", "status"), ("loop", "why"), ("release", "carrier"), ("release", "recommend"),
      ("registry", "candidates"), ("registry", "projection")],
 )
 @pytest.mark.parametrize("first", ["import trueup.{room}.{name}", "from trueup.{room} import {name}"])
