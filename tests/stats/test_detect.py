@@ -47,6 +47,23 @@ def test_control_a_base_below_the_truth_breaks_the_run_length():
     assert run_lengths(0.2, 0.26, 200, 400, 3000, seed=53).mean() < 200
 
 
+@pytest.mark.parametrize("streams", [None, 3])
+def test_a_run_gives_the_same_bits_as_its_steps(streams):
+    """Over the edge of a chunk, through an alarm, and where the statistic has met its ceiling."""
+    rng = np.random.default_rng(8)
+    shape = (9_000, 8) if streams is None else (9_000, streams, 8)
+    evalues, years = 1.0 + rng.uniform(-0.3, 0.6, shape), rng.random(shape[0]) / 1_000
+    one, other = (Alarm(1.0, 8, streams=streams) for _ in range(2))
+    for e, w in zip(evalues, years.tolist(), strict=True):
+        one.step(e, w)
+    assert other.run(evalues, years).state() == one.state()
+    assert np.all(other.alarm)
+    assert np.max(other.statistic) > 1e300
+    assert Alarm(1.0, 8).run(np.ones((0, 8)), 0.1).state() == Alarm(1.0, 8).state()
+    with pytest.raises(ArgumentError, match="years"):
+        Alarm(1.0, 8).run(np.ones((2, 8)), [0.1, -0.1])
+
+
 def test_control_a_threshold_counted_in_steps_of_other_traffic_breaks_the_rate():
     # the wrong build counts steps of a tenth of the traffic: 10 times the alarms
     assert run_lengths(0.2, 0.2, 20, 400, 3000, seed=54).mean() < 200

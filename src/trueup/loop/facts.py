@@ -78,10 +78,11 @@ class LedgerFacts:
         )
         if not rows:
             return [], []
+        read = _Reader()
         scores = measured(
             scorer, _Parsed([row["input"] for row in rows]),
-            [Prediction(loads(row["output"])) for row in rows],
-            [loads(row["label"]) for row in rows],
+            [Prediction(read(row["output"])) for row in rows],
+            [read(row["label"]) for row in rows],
         )
         kept = [
             (score, from_us(row["known"])) for score, row in zip(scores, rows, strict=True)
@@ -149,6 +150,22 @@ class LedgerFacts:
         except NotFound:
             ident = None
         return champion, None if ident is None else snapshot.load(self._ledger, ident, self.loop).rows()
+
+
+class _Reader:
+    """Reads JSON texts, each short one once: labels come again and again. What is no text or number
+    is read anew each time, so that nobody shares a list."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, text: str) -> Any:
+        if text in self._known:
+            return self._known[text]
+        found = loads(text)
+        if len(text) <= 64 and not isinstance(found, list | dict):
+            self._known[text] = found
+        return found
 
 
 class _Parsed(Sequence[Any]):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BETS = 8
+CEILING = 1e300
+CHUNK = 4_096  # steps of one stream that are kept at once
 SPAN = 60.0  # the smallest bet is this many times smaller than the largest
 
 
@@ -77,8 +79,33 @@ class Alarm:
         """Take one e-value for each bet and the time since the last step, in years."""
         years = _check.within("years", years, 0.0, 1e6, "give the time since the last step")
         self._r = (self._r + years / self.bets) * np.asarray(evalues, dtype=np.float64)
-        np.minimum(self._r, 1e300, out=self._r)
+        np.minimum(self._r, CEILING, out=self._r)
         self._fired = self._fired | (self._r.sum(axis=-1) >= self.threshold)
+
+    def run(self, evalues: ArrayLike, years: ArrayLike) -> Self:
+        """Take a sequence of steps, shape (steps, bets) or (steps, streams, bets): the same bits as
+        one `step` after the other, several times faster."""
+        each = np.asarray(evalues, dtype=np.float64)
+        weights = np.broadcast_to(np.asarray(years, dtype=np.float64), each.shape[:1])
+        for extreme in (weights.min(initial=0.0), weights.max(initial=0.0)):
+            _check.within("years", float(extreme), 0.0, 1e6, "give the time since the last step")
+        size = max(16, CHUNK // (self.streams or 1))
+        for at in range(0, len(each), size):
+            part, spans = each[at : at + size], weights[at : at + size]
+            path = np.empty(np.broadcast_shapes(part.shape, (len(part), *self._r.shape)))
+            before, grown = self._r, np.empty_like(self._r)
+            with np.errstate(over="ignore", invalid="ignore"):  # what meets the ceiling is gone through again
+                for e, w, after in zip(part, (spans / self.bets).tolist(), path, strict=True):
+                    np.add(before, w, out=grown)
+                    np.multiply(grown, e, out=after)
+                    before = after
+            if not path.max(initial=0.0) <= CEILING:
+                for e, w in zip(part, spans.tolist(), strict=True):
+                    self.step(e, w)
+                continue
+            self._r = path[-1].copy()
+            self._fired = self._fired | (path.sum(axis=-1) >= self.threshold).any(axis=0)
+        return self
 
     @property
     def statistic(self) -> Any:
@@ -210,9 +237,9 @@ class MeanDetector:
         xs = np.asarray(xs, dtype=np.float64)
         steps = np.broadcast_to(np.asarray(years, dtype=np.float64), xs.shape[:1])
         _check_values(xs)
-        evalues = 1.0 + self._bets * (xs[..., None] - self.mean)
-        for each, w in zip(evalues, steps.tolist(), strict=True):
-            self._alarm.step(each, w)
+        for at in range(0, len(xs), CHUNK):
+            part = xs[at : at + CHUNK]
+            self._alarm.run(1.0 + self._bets * (part[..., None] - self.mean), steps[at : at + CHUNK])
         return self
 
     @property
