@@ -3,6 +3,7 @@
 
 import io
 import json
+import subprocess
 import sys
 import zipfile
 
@@ -60,6 +61,19 @@ def test_a_sklearn_model_answers(folder):
     assert [answer.value for answer in answers] == ["no", "yes"]
     assert sum(answers[0].scores.values()) == pytest.approx(1.0)
     assert model.predict([]) == []
+
+
+def test_a_model_of_scikit_learn_loads_no_torch(folder):
+    """skops walks all of scikit-learn, array API of torch included: 200 MB and a second of a process."""
+    pytest.importorskip("torch")
+    code = (
+        "import sys; from trueup.models import load\n"
+        f"assert load({str(folder)!r}).predict(['loud'])\n"
+        "assert 'torch' not in sys.modules\n"
+        "from sklearn.externals.array_api_compat import torch as compat; assert compat.__file__, 'it is there for others'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_equal_estimators_give_equal_bytes(folder, tmp_path):

@@ -6,9 +6,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,9 +197,22 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
+_WALKED = "sklearn.externals.array_api_compat.torch"
+
+
 def _skops() -> Any:
+    """skops. Its import walks all of scikit-learn, and would so import torch wherever that is
+    installed: 200 MB and a second for nothing."""
+    walked = "torch" not in sys.modules and sys.modules.setdefault(_WALKED, _NONE) is _NONE
     try:
         import skops.io
     except ImportError:
         raise MissingDependency("skops", "loop") from None
+    finally:
+        if walked:
+            sys.modules.pop(_WALKED, None)
     return skops.io
+
+
+_NONE = ModuleType(_WALKED)
+_NONE.__path__ = []

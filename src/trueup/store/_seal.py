@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 
 from trueup.core.clock import Clock, to_us
 from trueup.core.errors import StoreError
+from trueup.core.memory import give_back
 from trueup.store import _arrow, _files, sql
 from trueup.store._ids import pack
 from trueup.store._writer import Writer
@@ -114,14 +114,6 @@ class Sealing:
         """Delete sealed rows from the journal, a few at a time."""
         while self._writer.run(_leave) == AT_ONCE:
             self.after_step("left")
-
-
-def give_back() -> None:
-    """Hand free memory back to the system: what a sealing takes for a moment is seldom needed again,
-    and glibc keeps it (100 to 200 MB in a service that lives for months)."""
-    pa.default_memory_pool().release_unused()
-    with suppress(OSError, AttributeError):  # another libc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def write_segment(home: Path, table: pa.Table) -> tuple[str, int]:
