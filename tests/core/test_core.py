@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import uuid
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,14 +17,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueup.core import errors
-from trueup.core.clock import ManualClock, SystemClock, from_us, to_us
+from trueup.core.clock import ManualClock, Moments, SystemClock, all_us, from_us, to_us
 from trueup.core.errors import ArgumentError, DataError, TrueupError, UnknownName
 from trueup.core.events import outcome
 from trueup.core.ids import Ids
-from trueup.core.json import digest, dumps, loads
+from trueup.core.json import digest, dumps, loads, loads_all
 from trueup.core.task import Outcome, Task
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_moments_are_datetimes_where_one_is_asked_for() -> None:
+    us = [0, 1, 1_700_000_000_123_456]
+    found = Moments(us)
+    assert list(found) == [from_us(one) for one in us]
+    assert list(found[1:]) == [from_us(one) for one in us[1:]]
+    assert all_us(found) == all_us(list(found)) == us
+    assert bisect_right(found, from_us(1)) == 2
+
+
+def test_many_texts_are_parsed_as_each_alone() -> None:
+    texts = ['{"a":[1,2]}', None, '"b,c"', "3", "null"] * 2_000
+    assert loads_all(texts) == [None if text is None else loads(text) for text in texts]
+    for wrong in ("1,2", "", "NaN", "]"):
+        with pytest.raises(DataError, match="expected JSON"):
+            loads_all(["1", wrong])
+    assert loads_all([]) == []
 
 
 def test_ids_are_uuid7_sorted_and_never_repeat_even_where_the_clock_jumps_back() -> None:

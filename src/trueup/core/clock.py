@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, overload
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -63,3 +64,31 @@ def to_us(moment: datetime) -> int:
 def from_us(us: int) -> datetime:
     """The inverse of `to_us`."""
     return EPOCH + timedelta(microseconds=us)
+
+
+class Moments(Sequence[datetime]):
+    """Many moments, kept as microseconds since 1970 and made datetimes where one is asked for.
+
+    >>> Moments([0, 1_000_000])[1].isoformat(), len(Moments([0, 5])[1:])
+    ('1970-01-01T00:00:01+00:00', 1)
+    """
+
+    __slots__ = ("us",)
+
+    def __init__(self, us: Sequence[int]) -> None:
+        self.us = us
+
+    @overload
+    def __getitem__(self, at: int) -> datetime: ...
+    @overload
+    def __getitem__(self, at: slice) -> Moments: ...
+    def __getitem__(self, at: int | slice) -> datetime | Moments:
+        return Moments(self.us[at]) if isinstance(at, slice) else from_us(self.us[at])
+
+    def __len__(self) -> int:
+        return len(self.us)
+
+
+def all_us(moments: Sequence[datetime]) -> Sequence[int]:
+    """Moments in microseconds since 1970."""
+    return moments.us if isinstance(moments, Moments) else [to_us(one) for one in moments]

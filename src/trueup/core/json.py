@@ -32,10 +32,30 @@ def loads(text: str | bytes) -> Any:
         raise DataError(f"expected JSON, got {text[:80]!r}: {error}") from error
 
 
+def loads_all(texts: Sequence[str | None]) -> list[Any]:
+    """`loads` of each text, None for None: thousands at once as one list, which is several times faster.
+
+    >>> loads_all(['{"a":1}', None, '"b"'])
+    [{'a': 1}, None, 'b']
+    """
+    found: list[Any] = []
+    for at in range(0, len(texts), AT_ONCE):
+        part = texts[at : at + AT_ONCE]
+        try:
+            parsed = _DECODER.decode(f"[{','.join(['null' if text is None else text for text in part])}]")
+        except ValueError:
+            parsed = []
+        if len(parsed) != len(part):  # one of them is no JSON, or more than one value: say which
+            parsed = [None if text is None else loads(text) for text in part]
+        found += parsed
+    return found
+
+
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+AT_ONCE = 4_096
 # Made once: json.dumps and json.loads make one a call wherever they are given arguments.
 _ENCODER = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False

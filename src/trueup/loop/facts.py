@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.clock import from_us, to_us
+from trueup.core.clock import Moments, from_us, to_us
 from trueup.core.errors import NotFound
-from trueup.core.json import loads
+from trueup.core.json import loads, loads_all
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.core.task import Outcome
 from trueup.loop.queries import QUERIES
@@ -68,7 +68,7 @@ class LedgerFacts:
         if self._blind:
             return [], []
         rows = self._query("outcome_values", since=_us(since), name=name, candidate=self._champion)
-        return [row["value"] for row in rows], [from_us(row["known"]) for row in rows]
+        return [row["value"] for row in rows], Moments([row["known"] for row in rows])
 
     def scores(
         self, scorer: Scorer, since: datetime | None = None
@@ -78,17 +78,16 @@ class LedgerFacts:
         )
         if not rows:
             return [], []
-        read = _Reader()
         scores = measured(
             scorer, _Parsed([row["input"] for row in rows]),
-            [Prediction(read(row["output"])) for row in rows],
-            [read(row["label"]) for row in rows],
+            [Prediction(output) for output in loads_all([row["output"] for row in rows])],
+            loads_all([row["label"] for row in rows]),
         )
         kept = [
-            (score, from_us(row["known"])) for score, row in zip(scores, rows, strict=True)
+            (score, row["known"]) for score, row in zip(scores, rows, strict=True)
             if not isinstance(score, Unmeasured) and 0.0 <= score <= 1.0
         ]
-        return [score for score, _ in kept], [known for _, known in kept]
+        return [score for score, _ in kept], Moments([known for _, known in kept])
 
     def signals(self, name: str, since: datetime | None = None) -> Sequence[Mapping[str, Any]]:
         rows = self._query("signals", since=_us(since), name=name)
@@ -123,13 +122,13 @@ class LedgerFacts:
     def served(self, outcome: Outcome | None, since: datetime | None = None) -> tuple[Sequence[float], Sequence[datetime]]:
         if outcome is None:
             rows = self._query("failures", since=_us(since))
-            return [row["value"] for row in rows], [from_us(row["known"]) for row in rows]
+            return [row["value"] for row in rows], Moments([row["known"] for row in rows])
         rows = self._query(
             "outcomes_served", since=_us(since), name=outcome.name, absent=outcome.absent,
             within=int(outcome.within.total_seconds() * 1e6),
         )
         values = [outcome.scaled(min(max(row["value"], outcome.low), outcome.high)) for row in rows]
-        return values, [from_us(row["known"]) for row in rows]
+        return values, Moments([row["known"] for row in rows])
 
     def requests(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
         import pyarrow.compute as pc
@@ -152,22 +151,6 @@ class LedgerFacts:
         return champion, None if ident is None else snapshot.load(self._ledger, ident, self.loop).rows()
 
 
-class _Reader:
-    """Reads JSON texts, each short one once: labels come again and again. What is no text or number
-    is read anew each time, so that nobody shares a list."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = {}
-
-    def __call__(self, text: str) -> Any:
-        if text in self._known:
-            return self._known[text]
-        found = loads(text)
-        if len(text) <= 64 and not isinstance(found, list | dict):
-            self._known[text] = found
-        return found
-
-
 class _Parsed(Sequence[Any]):
     """JSON texts, parsed when they are asked for: few scorers read the inputs."""
 
@@ -179,7 +162,7 @@ class _Parsed(Sequence[Any]):
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return [loads(text) for text in self._texts[at]]
+            return loads_all(self._texts[at])
         return loads(self._texts[at])
 
 

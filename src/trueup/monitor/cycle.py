@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from trueup.core.clock import all_us
 from trueup.core.errors import ArgumentError
 from trueup.monitor.found import Found
 from trueup.monitor.means import DEPENDENT, FELT, SECONDS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Season = Literal["week", "day"]
+PHASES = 24  # the most that a season has
 SURE = 0.05  # the limits of all phases together are too low with this probability at most
 
 
@@ -44,16 +46,17 @@ def cycle_drift(
     loss = 1.0 - np.asarray(values, dtype=np.float64)
     if not 20 <= first < loss.size:
         raise ArgumentError(f"expected at least 20 values of the reference and some after it, got {first} and {loss.size - first}")
-    phase = _phases(known, season)
+    micro = np.array(all_us(known), dtype=np.int64)
+    phase = _phases(micro, season)
     means, bases = _reference(loss[:first], phase[:first])
-    rest, at, times = loss[first:], phase[first:], [known[first - 1], *known[first:]]
+    rest, at = loss[first:], phase[first:]
     seen = np.isin(at, list(means))
-    base, mean = (np.array([table.get(one, np.nan) for one in at.tolist()]) for table in (bases, means))
+    base, mean = (np.array([table.get(one, np.nan) for one in range(PHASES)])[at] for table in (bases, means))
     highest, lowest = max(bases.values()), min(bases.values())
     scale = 1.0 + highest - lowest
     room = 1.0 - 1e-9 - tolerance / scale
     detector = MeanDetector(min(highest / scale, room), tolerance / scale, false_alarms_per_year, columns)
-    years = np.diff([(one - times[0]).total_seconds() for one in times]).clip(min=0.0) / SECONDS
+    years = np.diff(micro[first - 1 :]).clip(min=0) / 1e6 / SECONDS
     years = np.diff(np.cumsum(years)[seen], prepend=0.0)
     detector.run(np.clip((rest - base + highest)[seen] / scale, 0.0, 1.0), years)
     residual = (rest - mean)[seen]
@@ -69,8 +72,7 @@ def cycle_drift(
     )  # fmt: skip
 
 
-def _phases(known: Sequence[datetime], season: Season | None) -> NDArray[np.int64]:
-    at = np.array([int(one.timestamp() * 1e6) for one in known], dtype=np.int64)
+def _phases(at: NDArray[np.int64], season: Season | None) -> NDArray[np.int64]:
     if season is None:
         return np.zeros_like(at)
     found: NDArray[np.int64] = (at // DAY) % 7 if season == "week" else (at // (DAY // 24)) % 24

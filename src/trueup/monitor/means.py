@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trueup.core.clock import all_us, to_us
 from trueup.core.errors import ArgumentError
 from trueup.monitor.found import Found
 from trueup.monitor.memory import memory
@@ -50,7 +51,7 @@ def mean_drift(
     if not loss.size:
         return Found(name, "mean", False, True, 0.0, float(detector.threshold), 0.0, "mean", columns=columns, note="no values yet")
     start = since or known[0]
-    seconds = np.array([(at - start).total_seconds() for at in known])
+    seconds = (np.array(all_us(known), dtype=np.int64) - to_us(start)) / 1e6
     detector.run(loss, np.maximum(np.diff(seconds, prepend=0.0), 0.0) / SECONDS)
     correlation, p = memory(loss)
     rated = not (p < DEPENDENT and correlation > FELT)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from trueup.core.errors import ArgumentError, DataError
-from trueup.core.json import Json, dumps, loads
+from trueup.core.json import Json, dumps, loads_all
 from trueup.core.values import value
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _texts(rows: pa.Table, name: str) -> list[str | None]:
 
 
 def _parsed(texts: list[Any]) -> list[Json]:
-    return [None if text is None else loads(text) for text in texts]
+    return loads_all(texts)
 
 
 def text_of(item: Any, field: str | None = None) -> str:

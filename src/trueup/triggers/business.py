@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -110,7 +111,7 @@ def _look(
 
     n = len(values)
     end = (since or known[0]) + watch.first if n else None
-    first = max(watch.least, sum(at <= end for at in known)) if end is not None else 0
+    first = max(watch.least, bisect_right(known, end)) if end is not None else 0
     if not n or n <= first or (end is not None and known[-1] <= end):
         return Finding(False, f"{name}: {n:,} values, still its first {watch.first.days} days", {"n": n})
     found = cycle_drift(

@@ -75,9 +75,11 @@ def values_of(of: Outcome | Scorer, facts: Facts, since: Any) -> tuple[Any, Any,
     """Values in [0, 1], the times they became known, and how many lay outside the bounds."""
     if not isinstance(of, Outcome):
         return *facts.scores(of, since), 0
-    told = list(zip(*facts.outcomes(of.name, since), strict=True))
-    kept = [(of.scaled(number), at) for number, at in told if of.low <= number <= of.high]
-    return [number for number, _ in kept], [at for _, at in kept], len(told) - len(kept)
+    told, known = facts.outcomes(of.name, since)
+    kept = [at for at, number in enumerate(told) if of.low <= number <= of.high]
+    if len(kept) < len(told):
+        known = [known[at] for at in kept]
+    return [of.scaled(told[at]) for at in kept], known, len(told) - len(kept)
 
 
 def _mean(values: Any) -> float:
