@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from trueup.cli._open import as_json, loop_name, only_loop, open_ledger, show_json
+from trueup.cli._open import as_json, loop_name, only_loop, open_ledger, open_loop, show_json
 from trueup.core.errors import ArgumentError
 
 
@@ -58,7 +58,9 @@ def _parsed(part: str, texts: set[str]) -> tuple[str, Any]:
 
 
 @click.command("recommend")
-@click.option("--traffic", type=float, required=True, help="Units (users, sessions) a day.")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@loop_name
+@click.option("--traffic", "units_a_day", type=float, help="Units (users, sessions) a day.")
 @click.option("--output", type=click.Choice(["label", "text", "ranking", "number"]), default="label", help="What an answer is.")
 @click.option("--labels", type=float, default=0.0, help="Share of units whose input gets a label, or a judge's score.")
 @click.option("--feedback/--no-feedback", default=True, help="Whether users say how a shown answer went.")
@@ -74,15 +76,34 @@ def _parsed(part: str, texts: set[str]) -> tuple[str, Any]:
 @click.option("--patience", type=float, default=28.0, help="Days that a release may take.")
 @click.option("--level", type=float, default=0.009, help="The level of the test; the first of a life at 5 %% is .009.")
 @as_json
-def recommend_(json_: bool, traffic: float, delay: float, patience: float, **known: Any) -> None:
-    """Which stages a release needs, with reasons, and the units and days that each takes."""
+@click.pass_context
+def recommend_(ctx: click.Context, /, file: Path | None, loop_: str | None, json_: bool, **known: Any) -> None:
+    """Which stages a release needs, with reasons, and the units and days that each takes.
+
+    With FILE, a loop's, what is not said stands in the loop and in the last 30 days of its log.
+    """
     from trueup.release import Situation, recommend
 
-    found = recommend(Situation(
-        units_a_day=traffic, delay=timedelta(days=delay), patience=timedelta(days=patience), **known
-    ))
+    known |= {name: timedelta(days=known[name]) for name in ("delay", "patience")}
+    said = {name: one for name, one in known.items() if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    if file is None and "units_a_day" not in said:
+        raise ArgumentError("expected the traffic, got none", cure="--traffic UNITS_A_DAY, or name a loop file whose log tells it")
+    if file is None:
+        of = Situation(**known)
+    else:
+        from trueup.study import situation
+
+        with open_loop(ctx, file, loop_, create=False) as (loop, ledger, _):
+            of = situation(loop, ledger, **said)
+    found = recommend(of)
     if json_:
-        show_json(found.to_json())
+        show_json({"situation": asdict(of), **found.to_json()})
         return
+    if file is not None:
+        click.echo(
+            f"{of.units_a_day:.1f} units a day, {of.labels:.0%} of them labelled, "
+            + (f"outcome {of.base:.3f} known after {of.delay}" if of.feedback else "no outcome of the answers shown")
+            + f"; margin {of.margin:g}, level {of.level:.3g}, disagreement {of.disagreement:.3f}"
+        )
     for line in found.lines():
         click.echo(line)

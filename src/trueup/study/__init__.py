@@ -8,6 +8,7 @@ from trueup.study.edit import Edit, apply, propose
 from trueup.study.forecasting import Outlook, outlook
 from trueup.study.past import Logged, history, newest
 from trueup.study.policy import Policy, length, policies, scorer_of
+from trueup.study.situation import situation
 from trueup.study.weak import weak
 from trueup.study.whatif import WhatIf, whatif
 
@@ -34,6 +35,7 @@ __all__ = [
     "policies",
     "propose",
     "scorer_of",
+    "situation",
     "weak",
     "whatif",
 ]
