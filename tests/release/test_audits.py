@@ -22,8 +22,9 @@ from trueup.core.errors import ArgumentError, NotFound, Refused
 from trueup.core.events import Event, outcome
 from trueup.core.json import dumps
 from trueup.core.task import Outcome
+from trueup.core.values import to_json
 from trueup.evaluate import Accuracy
-from trueup.loop import why
+from trueup.loop import verify_receipt, why, write_receipt
 from trueup.release import Audit, Full, Shadow, Terms, answer_audit, audits_open, verdict_of
 from trueup.release.audits import asked
 
@@ -165,6 +166,13 @@ def test_a_better_challenger_is_promoted_with_a_receipt_of_people(court: Court, 
     made = court.advance(2 * HOUR)
     assert made[-1].verdict == "PROMOTE", made[-1].reason
     assert why(court.ledger, made[-1].id).matches is True
+    body = {"risk": to_json(court.risk), "release": to_json(court.stages)}
+    court.ledger.put("l", "loop", "d" * 64, {"json": body})
+    path = write_receipt(court.ledger, made[-1])
+    found = verify_receipt(path)
+    assert found.says == "holds", found.lines
+    told = json.loads(path.read_text("utf-8"))
+    assert not any(f'"u{at}"' in json.dumps(told) for at in (1, 600, 1_200)), "units are hidden"
 
 
 def test_audits_that_are_not_answered_give_no_verdict(court: Court) -> None:
