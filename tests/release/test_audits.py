@@ -145,6 +145,9 @@ def test_tru_06_a_release_asks_people_and_why_explains_both(court: Court) -> Non
     assert "the judge favoured the challenger by +0." in told
     result = decision.evidence["result"]
     assert result["new"] > result["old"] + 0.2          # in the judge's eyes
+    told_of = result["segments"]["history"]["new"]      # on all units, and not where the judge alone would have ended it
+    assert (result["n"], result["new"], result["old"]) == (1_200, told_of["challenger"]["mean"], told_of["champion"]["mean"])
+    assert result["interval"][1] - result["interval"][0] < 0.2
     assert result["audits"]["ppi"]["interval"][1] < 0.0  # and in people's
     assert result["segments"]["history"]["new"]["champion"]["units"] == result["n"]
 

@@ -146,9 +146,11 @@ def shadow_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str
         "invalid": None if outside is None else f"the scorer gave {outside!r}, outside [0, 1]",
     }
     if audit:  # people's word decides; the judge's means stay to be seen
-        result |= audited(asked, parameters, parameters["margin"], 3, OLD)
+        found = audited(asked, parameters, parameters["margin"], 3, OLD)
+        result |= {**_means(pairs[: found["n"]]), **found}
         if anchored:
-            result["anchor"] |= audited(asked, parameters, parameters["creep"], 4, BASE)
+            found = audited(asked, parameters, parameters["creep"], 4, BASE)
+            result["anchor"] |= {**_means(list(_both(new, base))[: found["n"]]), **found}
     if all(len(row) > KNOWN for row in told["rows"]):
         result["segments"] = _segments(asked, result["n"])
     result["exhausted"] = len(told["rows"]) == _most(parameters)
@@ -211,12 +213,20 @@ def _paired(pairs: list[tuple[float, float]], parameters: dict[str, Any], margin
 
     new, old = (np.array([pair[side] for pair in pairs], dtype=float) for side in (0, 1))
     test = PairedTest(parameters["level"], parameters["horizon"], margin).run(new, old)
-    new, old = new[: test.n], old[: test.n]
     return {
         "n": test.n, "wealth": float(test.wealth), "rejected": bool(test.rejected),
-        "finished": bool(test.finished), "crossed_at": test.crossed_at,
-        "new": float(new.mean()) if test.n else 0.0, "old": float(old.mean()) if test.n else 0.0,
-        "disagreement": float((new != old).mean()) if test.n else 0.0,
+        "finished": bool(test.finished), "crossed_at": test.crossed_at, **_means(pairs[: test.n]),
+    }
+
+
+def _means(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    """What the pairs that a test has taken say, for people."""
+    import numpy as np
+
+    new, old = (np.array([pair[side] for pair in pairs], dtype=float) for side in (0, 1))
+    return {
+        "new": float(new.mean()) if pairs else 0.0, "old": float(old.mean()) if pairs else 0.0,
+        "disagreement": float((new != old).mean()) if pairs else 0.0,
         "interval": _interval(new - old),
     }
 
