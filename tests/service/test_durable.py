@@ -334,6 +334,40 @@ def test_an_engine_that_is_being_reached_holds_up_nobody(ledger: Ledger, make: M
     assert notes(ledger) == ["first", "second", "last"]
 
 
+def test_whoever_stops_a_run_leaves_an_engine_whose_server_is_away_behind(ledger: Ledger, make: Make, server: Any) -> None:
+    """TRU-10: the run is held, its steps stand, and it goes on once the server is back."""
+    over = threading.Event()
+    raised: list[BaseException] = []
+    ask(ledger, "wait")
+
+    def drive() -> None:
+        try:
+            durable(make(over.is_set), pipeline(), RUN)
+        except Held as held:
+            raised.append(held)
+
+    with Durable(ledger.home, server.url) as durable:
+        thread = threading.Thread(target=drive)
+        thread.start()
+        end = time.monotonic() + 60
+        while "second" not in notes(ledger):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        server.stop()
+        ask(ledger, "")
+        thread.join(2.5)
+        assert thread.is_alive()
+        over.set()
+        thread.join(30)
+        assert [str(one) for one in raised] == [f"waiting for {durable.place}"]
+    assert durable.stuck, "its thread waits for the server, and says so"
+    server.start()
+    with Durable(ledger.home, server.url) as again:
+        assert again(make(), pipeline(), RUN) == {"square": 49}
+    assert notes(ledger).count("first") == notes(ledger).count("last") == 1
+    assert [one["step"] for one in ledger.records("toys", "step")] == ["first", "last"]
+
+
 def test_a_workflow_that_somebody_has_cancelled_is_finished_in_process(ledger: Ledger, make: Make) -> None:
     said: list[str] = []
     found: list[Any] = []
@@ -411,5 +445,6 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run_holds_it_until_it_is_bac
         thread.join(120)
     assert found == [{"square": 49}]
     assert notes(ledger) == ["first", "second", "last"], "no stage was entered twice"
+    assert not durable.stuck
     assert [one["step"] for one in ledger.records("toys", "step")] == ["first", "last"]
     assert statuses(ledger.home, server.url) == {"y-1": {"status": "SUCCESS", "version": "toy-1"}}
