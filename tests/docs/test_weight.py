@@ -139,4 +139,4 @@ def test_what_people_type_waits_for_no_heavy_import(words: list[str], home: Path
         found = loaded(f"from trueup.cli import main; main(['--home', {str(home)!r}, *{words!r}])", exits=True)
     assert among(found, HEAVY) == []
     if words[0] == "status":  # which reads: neither stages nor the definition of a loop
-        assert among(found, ["trueup.loop.definition", "trueup.loop.run", "trueup.release.ab", "trueup.release.shadow"]) == []
+        assert among(found, ["trueup.loop.definition", "trueup.loop.run", "trueup.release.experiments.ab", "trueup.release.shadow.shadow"]) == []

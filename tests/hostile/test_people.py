@@ -103,7 +103,7 @@ def test_two_that_decide_at_once_one_wins(waiting: tuple[Any, Ledger, str]) -> N
     assert ledger.state("toys")[0] == generation + 1
     # the same through the command line: the state moves between its look and its word
     meddle = (
-        "import trueup.release.people as people\nfrom trueup.store import Ledger\n"
+        "import trueup.release.people.acting as people\nfrom trueup.store import Ledger\n"
         "read = people.read\n"
         "def meddling(ledger, loop):\n"
         "    found = read(ledger, loop)\n"

@@ -26,7 +26,7 @@ from trueup.core.values import to_json
 from trueup.evaluate import Accuracy
 from trueup.loop import verify_receipt, why, write_receipt
 from trueup.release import Audit, Full, Shadow, Terms, answer_audit, audits_open, verdict_of
-from trueup.release.audits import asked
+from trueup.release.shadow.audits import asked
 
 from .conftest import Stand
 

@@ -26,7 +26,7 @@ from trueup.loop import run, status, verify_receipt, why
 from trueup.loop.status import lines
 from trueup.models import ConstantModel
 from trueup.release import AB, METHODS, Bandit, Canary, Full, Guardrails, Interleave, NoHarm, Shadow
-from trueup.release.keys import sign
+from trueup.release.people.keys import sign
 from trueup.train import Sklearn
 from trueup.triggers import Rows
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trueup.release import experiment
-from trueup.release.experiment import winner
-from trueup.release.policies import fitted
+from trueup.release.experiments import experiment
+from trueup.release.experiments.experiment import winner
+from trueup.release.experiments.policies import fitted
 from trueup.route import Routing, Slice, assign
 
 verdicts = experiment.tests

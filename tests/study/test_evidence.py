@@ -83,7 +83,7 @@ def test_tru_13_any_changed_byte_is_found(lived: Simulation, tmp_path: Path) -> 
 
 def test_tru_13_rows_that_do_not_carry_the_verdict_are_found_behind_a_good_signature(lived: Simulation, tmp_path: Path) -> None:
     """Whoever holds the key cannot sign what the rows do not give."""
-    from trueup.release.keys import sign
+    from trueup.release.people.keys import sign
 
     path, _ = promoted(lived)
     for change in ("row", "level"):

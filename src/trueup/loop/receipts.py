@@ -14,9 +14,9 @@ from trueup.core.json import dumps, loads, sha256
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
 from trueup.release import LoopState, next_level
-from trueup.release.experiment import describe, winner
-from trueup.release.keys import new_key, sign, verify
+from trueup.release.experiments.experiment import describe, winner
 from trueup.release.offline import GATES, passes, rows_of, same, verdict_of
+from trueup.release.people.keys import new_key, sign, verify
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from trueup.release.audits import NEW
 from trueup.release.canary import canary_rows, canary_verdict
-from trueup.release.experiment import harmed, harms, scored_of, tests, winner
-from trueup.release.exposed import experiment_rows
-from trueup.release.interleaving import interleaving_rows, interleaving_verdict
-from trueup.release.pairs import shadow_scores, shadow_verdict
+from trueup.release.experiments.experiment import harmed, harms, scored_of, tests, winner
+from trueup.release.experiments.exposed import experiment_rows
+from trueup.release.experiments.interleaving import interleaving_rows, interleaving_verdict
+from trueup.release.shadow.audits import NEW
+from trueup.release.shadow.pairs import shadow_scores, shadow_verdict
 
 if TYPE_CHECKING:
     from trueup.core.decisions import Decision

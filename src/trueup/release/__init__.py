@@ -6,38 +6,46 @@ from typing import TYPE_CHECKING
 from trueup.core.lazy import lazily
 
 if TYPE_CHECKING:
-    from trueup.release.ab import AB
     from trueup.release.advance import advance, end
-    from trueup.release.anchors import name_anchor
-    from trueup.release.approval import Approval, Approver
-    from trueup.release.asking import measured
-    from trueup.release.audits import Asked, Audit, answer_audit, audits_open
-    from trueup.release.bandit import Bandit
     from trueup.release.canary import Canary
     from trueup.release.carrier import carrier, unanchored
-    from trueup.release.carrying import carry_in, carry_out, sign_away
-    from trueup.release.consent import standing, waiting_words
-    from trueup.release.consent import waits as waiting
-    from trueup.release.design import Guardrails, NoHarm
-    from trueup.release.experiment import first_promotion
+    from trueup.release.experiments.ab import AB
+    from trueup.release.experiments.bandit import Bandit
+    from trueup.release.experiments.design import Guardrails, NoHarm
+    from trueup.release.experiments.experiment import first_promotion
+    from trueup.release.experiments.interleaving import Interleave, score_of
+    from trueup.release.experiments.policies import Feature, fitted
+    from trueup.release.experiments.trial import forecast_trial
     from trueup.release.full import Full
-    from trueup.release.interleaving import Interleave, score_of
-    from trueup.release.keys import new_key
     from trueup.release.levels import next_level
-    from trueup.release.offering import offer
     from trueup.release.offline import verdict_of
-    from trueup.release.pairs import changed
-    from trueup.release.people import accept, approve, pause, reject, resume, rollback, whoami
-    from trueup.release.policies import Feature, fitted
+    from trueup.release.people.acting import (
+        accept,
+        approve,
+        pause,
+        reject,
+        resume,
+        rollback,
+        whoami,
+    )
+    from trueup.release.people.anchors import name_anchor
+    from trueup.release.people.approval import Approval, Approver
+    from trueup.release.people.carrying import carry_in, carry_out, sign_away
+    from trueup.release.people.consent import standing, waiting_words
+    from trueup.release.people.consent import waits as waiting
+    from trueup.release.people.keys import new_key
+    from trueup.release.people.offering import offer
+    from trueup.release.people.rejection import proved_no
+    from trueup.release.people.saying import signed, told_as
     from trueup.release.population import Population
     from trueup.release.recommend import Recommendation, Situation, recommend
-    from trueup.release.rejection import proved_no
     from trueup.release.risk import Risk
-    from trueup.release.saying import signed, told_as
-    from trueup.release.shadow import Shadow
+    from trueup.release.shadow.asking import measured
+    from trueup.release.shadow.audits import Asked, Audit, answer_audit, audits_open
+    from trueup.release.shadow.pairs import changed
+    from trueup.release.shadow.shadow import Shadow
     from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
     from trueup.release.state import LoopState, Release, Test, decide, only, read
-    from trueup.release.trial import forecast_trial
 
 __all__ = [
     "AB",
@@ -107,39 +115,39 @@ __all__ = [
 ]
 
 __getattr__ = lazily(__name__, {
-    "AB": "ab",
+    "AB": "experiments.ab",
     "advance": "advance", "end": "advance",
-    "name_anchor": "anchors",
-    "Approval": "approval", "Approver": "approval",
-    "measured": "asking",
-    "Asked": "audits", "Audit": "audits", "answer_audit": "audits", "audits_open": "audits",
-    "Bandit": "bandit",
+    "name_anchor": "people.anchors",
+    "Approval": "people.approval", "Approver": "people.approval",
+    "measured": "shadow.asking",
+    "Asked": "shadow.audits", "Audit": "shadow.audits", "answer_audit": "shadow.audits", "audits_open": "shadow.audits",
+    "Bandit": "experiments.bandit",
     "Canary": "canary",
     "carrier": "carrier", "unanchored": "carrier",
-    "carry_in": "carrying", "carry_out": "carrying", "sign_away": "carrying",
-    "standing": "consent", "waiting_words": "consent",
-    "waiting": "consent:waits",
-    "Guardrails": "design", "NoHarm": "design",
-    "first_promotion": "experiment",
+    "carry_in": "people.carrying", "carry_out": "people.carrying", "sign_away": "people.carrying",
+    "standing": "people.consent", "waiting_words": "people.consent",
+    "waiting": "people.consent:waits",
+    "Guardrails": "experiments.design", "NoHarm": "experiments.design",
+    "first_promotion": "experiments.experiment",
     "Full": "full",
-    "Interleave": "interleaving", "score_of": "interleaving",
-    "new_key": "keys",
+    "Interleave": "experiments.interleaving", "score_of": "experiments.interleaving",
+    "new_key": "people.keys",
     "next_level": "levels",
-    "offer": "offering",
+    "offer": "people.offering",
     "verdict_of": "offline",
-    "changed": "pairs",
-    "accept": "people", "approve": "people", "pause": "people", "reject": "people",
-    "resume": "people", "rollback": "people", "whoami": "people",
-    "Feature": "policies", "fitted": "policies",
+    "changed": "shadow.pairs",
+    "accept": "people.acting", "approve": "people.acting", "pause": "people.acting", "reject": "people.acting",
+    "resume": "people.acting", "rollback": "people.acting", "whoami": "people.acting",
+    "Feature": "experiments.policies", "fitted": "experiments.policies",
     "Population": "population",
     "Recommendation": "recommend", "Situation": "recommend", "recommend": "recommend",
-    "proved_no": "rejection",
+    "proved_no": "people.rejection",
     "Risk": "risk",
-    "signed": "saying", "told_as": "saying",
-    "Shadow": "shadow",
+    "signed": "people.saying", "told_as": "people.saying",
+    "Shadow": "shadow.shadow",
     "METHODS": "stage", "Ruling": "stage", "Scene": "stage", "Stage": "stage", "Terms": "stage",
     "method": "stage", "recompute": "stage",
     "LoopState": "state", "Release": "state", "Test": "state", "decide": "state", "only": "state",
     "read": "state",
-    "forecast_trial": "trial",
+    "forecast_trial": "experiments.trial",
 })

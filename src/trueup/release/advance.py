@@ -11,12 +11,12 @@ from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, DefinitionError, NotFound, UnknownName
 from trueup.core.json import digest
-from trueup.release.approval import Approval
-from trueup.release.asking import Unloadable
 from trueup.release.canary import Canary, watch
 from trueup.release.carrier import unanchored
-from trueup.release.consent import judge, of, request, standing, waiting_words, waits
 from trueup.release.levels import next_level
+from trueup.release.people.approval import Approval
+from trueup.release.people.consent import judge, of, request, standing, waiting_words, waits
+from trueup.release.shadow.asking import Unloadable
 from trueup.release.stage import Ruling, Scene, Terms
 from trueup.release.state import LoopState, Release, Test, decide, only, read
 

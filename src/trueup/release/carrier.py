@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trueup.release.ab import AB
-from trueup.release.bandit import Bandit
+from trueup.release.experiments.ab import AB
+from trueup.release.experiments.bandit import Bandit
 from trueup.release.risk import Risk
-from trueup.release.shadow import Shadow
+from trueup.release.shadow.shadow import Shadow
 from trueup.release.state import LoopState
 
 

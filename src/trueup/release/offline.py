@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.json import dumps
 from trueup.release.canary import canary_rows, canary_verdict
-from trueup.release.experiment import experiment_verdict, harmed, winner
-from trueup.release.exposed import experiment_rows
-from trueup.release.interleaving import interleaving_rows, interleaving_verdict
-from trueup.release.pairs import shadow_scores, shadow_verdict
-from trueup.release.shadow import COVERAGE
+from trueup.release.experiments.experiment import experiment_verdict, harmed, winner
+from trueup.release.experiments.exposed import experiment_rows
+from trueup.release.experiments.interleaving import interleaving_rows, interleaving_verdict
+from trueup.release.shadow.pairs import shadow_scores, shadow_verdict
+from trueup.release.shadow.shadow import COVERAGE
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -191,7 +191,7 @@ def _answers(ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]]) 
     from trueup.core.protocols import Prediction
     from trueup.models import load
     from trueup.registry import candidate
-    from trueup.release.asking import ask
+    from trueup.release.shadow.asking import ask
 
     model = load(ledger.artifacts.path(candidate(ledger, loop, ident).model), trust_code=True)
     found = ask(model, [loads(row["input"]) for row in rows])

@@ -9,8 +9,8 @@ from typing import Any
 
 from trueup.core.errors import ArgumentError
 from trueup.core.values import value
-from trueup.release.consent import judge, request
-from trueup.release.keys import check_public
+from trueup.release.people.consent import judge, request
+from trueup.release.people.keys import check_public
 from trueup.release.stage import Ruling, Scene, Terms
 
 

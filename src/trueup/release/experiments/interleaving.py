@@ -10,10 +10,10 @@ from trueup.core.clock import from_us
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.json import digest, loads
 from trueup.core.values import value
-from trueup.release.design import WEEK, experiment_id, us
+from trueup.release.experiments.design import WEEK, experiment_id, us
+from trueup.release.experiments.trial import fallen
 from trueup.release.queries import QUERIES
 from trueup.release.stage import SETTLE_US, Ruling, Scene, Terms, gather, method
-from trueup.release.trial import fallen
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, DataError, Refused
-from trueup.release.consent import waits
-from trueup.release.saying import sign_with, take
+from trueup.release.people.consent import waits
+from trueup.release.people.saying import sign_with, take
 from trueup.release.state import read
 
 if TYPE_CHECKING:

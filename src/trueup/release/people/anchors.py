@@ -12,10 +12,10 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
 from trueup.core.values import from_json
 from trueup.registry import candidate as registered
-from trueup.release.approval import Approval
-from trueup.release.consent import judge, of, request
-from trueup.release.people import whoami
-from trueup.release.saying import heard, sign_with
+from trueup.release.people.acting import whoami
+from trueup.release.people.approval import Approval
+from trueup.release.people.consent import judge, of, request
+from trueup.release.people.saying import heard, sign_with
 from trueup.release.state import decide, read
 
 if TYPE_CHECKING:

@@ -11,9 +11,15 @@ from typing import Any, Literal
 from trueup.core.errors import ArgumentError
 from trueup.core.task import Outcome
 from trueup.core.values import value
-from trueup.release.design import WEEK, Guardrails, outcome_problems
+from trueup.release.experiments.design import WEEK, Guardrails, outcome_problems
+from trueup.release.experiments.trial import (
+    candidates_of,
+    check_trial,
+    enter_trial,
+    rule_trial,
+    sized,
+)
 from trueup.release.stage import Ruling, Scene, Terms
-from trueup.release.trial import candidates_of, check_trial, enter_trial, rule_trial, sized
 
 
 @value("stage.ab")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
-from trueup.release.consent import UNVERIFIED, person, standing, statement, with_said
-from trueup.release.keys import sign, verify
+from trueup.release.people.consent import UNVERIFIED, person, standing, statement, with_said
+from trueup.release.people.keys import sign, verify
 from trueup.release.state import LoopState, decide
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from trueup.core.errors import Conflict, Refused, UnknownName
 from trueup.registry import candidate as registered
 from trueup.registry import served
 from trueup.release.advance import end
-from trueup.release.consent import UNVERIFIED, waits
-from trueup.release.rejection import signed_no
-from trueup.release.saying import sign_with, take
+from trueup.release.people.consent import UNVERIFIED, waits
+from trueup.release.people.rejection import signed_no
+from trueup.release.people.saying import sign_with, take
 from trueup.release.state import LoopState, decide, only, read
 
 if TYPE_CHECKING:

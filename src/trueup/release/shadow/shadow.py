@@ -18,8 +18,8 @@ from trueup.core.errors import ArgumentError, DefinitionError
 from trueup.core.protocols import Scorer
 from trueup.core.task import Outcome
 from trueup.core.values import to_json, value
-from trueup.release.audits import Audit
-from trueup.release.pairs import answer_inputs, changed, disagreement
+from trueup.release.shadow.audits import Audit
+from trueup.release.shadow.pairs import answer_inputs, changed, disagreement
 from trueup.release.stage import Ruling, Scene, Terms, gather
 
 HOUR = timedelta(hours=1)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import ArgumentError
 from trueup.core.json import digest
 from trueup.core.values import from_json
-from trueup.release.exposed import Row, experiment_rows, window
-from trueup.release.policies import fitted
-from trueup.release.segments import Segments
+from trueup.release.experiments.exposed import Row, experiment_rows, window
+from trueup.release.experiments.policies import fitted
+from trueup.release.experiments.segments import Segments
 from trueup.release.stage import SETTLE_US, method
 
 if TYPE_CHECKING:

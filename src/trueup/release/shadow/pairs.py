@@ -12,11 +12,11 @@ from trueup.core.events import answer
 from trueup.core.json import digest, loads
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.core.values import from_json, to_json
-from trueup.release.asking import ask, loaded, measured
-from trueup.release.audits import ASKED, BASE, NEW, OLD, audited
-from trueup.release.audits import asked as people_asked
+from trueup.release.experiments.segments import Segments
 from trueup.release.queries import QUERIES
-from trueup.release.segments import Segments
+from trueup.release.shadow.asking import ask, loaded, measured
+from trueup.release.shadow.audits import ASKED, BASE, NEW, OLD, audited
+from trueup.release.shadow.audits import asked as people_asked
 from trueup.release.stage import SETTLE_US, Scene, method
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from trueup.core.errors import Refused
 from trueup.core.parameters import Parameter, typed
 from trueup.registry import candidate as registered
 from trueup.registry import register
-from trueup.release.people import whoami
+from trueup.release.people.acting import whoami
 from trueup.release.state import decide, read
 
 if TYPE_CHECKING:

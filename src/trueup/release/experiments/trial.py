@@ -14,7 +14,7 @@ from trueup.core.task import Outcome
 from trueup.core.values import to_json
 from trueup.registry import candidate, register
 from trueup.release.canary import champion_p95
-from trueup.release.design import (
+from trueup.release.experiments.design import (
     MOST_UNITS,
     USUAL_RATE,
     Guardrails,
@@ -25,7 +25,7 @@ from trueup.release.design import (
     past,
     us,
 )
-from trueup.release.experiment import check_arms, describe, harmed, winner
+from trueup.release.experiments.experiment import check_arms, describe, harmed, winner
 from trueup.release.stage import Ruling, Scene, Terms, gather
 from trueup.release.state import LoopState
 

@@ -12,10 +12,16 @@ from typing import Any, Literal
 from trueup.core.errors import ArgumentError
 from trueup.core.task import Outcome
 from trueup.core.values import value
-from trueup.release.design import USUAL_RATE, WEEK, Guardrails, outcome_problems, us
-from trueup.release.policies import Feature, first
+from trueup.release.experiments.design import USUAL_RATE, WEEK, Guardrails, outcome_problems, us
+from trueup.release.experiments.policies import Feature, first
+from trueup.release.experiments.trial import (
+    candidates_of,
+    check_trial,
+    enter_trial,
+    rule_trial,
+    sized,
+)
 from trueup.release.stage import Ruling, Scene, Terms
-from trueup.release.trial import candidates_of, check_trial, enter_trial, rule_trial, sized
 
 HOUR = timedelta(hours=1)
 MOST_NUMBERS = 2_000

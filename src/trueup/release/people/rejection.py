@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.errors import Refused
-from trueup.release.consent import person, waits
-from trueup.release.keys import sign, verify
+from trueup.release.people.consent import person, waits
+from trueup.release.people.keys import sign, verify
 from trueup.release.state import LoopState
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def proved_no(spoken: Mapping[str, Any]) -> bool:
 def _approvers(ledger: Ledger, loop: str, asked: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Those whom the request names, else those of the stages of the loop's last definition."""
     from trueup.core.values import from_json
-    from trueup.release.approval import Approval
+    from trueup.release.people.approval import Approval
 
     if asked is not None:
         return list(asked.get("approvers", ()))

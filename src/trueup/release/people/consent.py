@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trueup.core.clock import from_us
 from trueup.core.json import digest
-from trueup.release.keys import verify
+from trueup.release.people.keys import verify
 from trueup.release.state import LoopState
 
 if TYPE_CHECKING:
-    from trueup.release.approval import Approval
+    from trueup.release.people.approval import Approval
     from trueup.store import Ledger
 
 UNVERIFIED = " (unverified)"
