@@ -242,6 +242,24 @@ def test_mon_01_nothing_is_told_twice_in_file_and_log_when_killed_anywhere(
     assert (len(lines(ledger)), len(hook.taken)) == (1, taken)
 
 
+def test_what_is_decided_while_people_are_told_pushes_nothing_out(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MON-01: a Decision that comes between reading the state and reading the Decisions."""
+    first = decided(ledger, "invalid", "INVALID")
+    with monkeypatch.context() as late:
+        usual, came = ledger.state, []
+
+        def state(loop: str) -> Any:
+            late.undo()
+            found = usual(loop)
+            came.append(decided(ledger, "rollback", "ROLLBACK"))
+            return found
+
+        late.setattr(ledger, "state", state)
+        alert(ledger, "l", [AlertFile()])
+    alert(ledger, "l", [AlertFile()])
+    assert {one["key"] for one in lines(ledger)} == {f"invalid/{first.id}", f"rollback/{came[0].id}"}
+
+
 def test_a_torn_line_is_cut(ledger: Ledger) -> None:
     decided(ledger, "invalid", "INVALID")
     alert(ledger, "l", [AlertFile()])

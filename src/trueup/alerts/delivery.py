@@ -127,18 +127,14 @@ def _read(ledger: Ledger, loop: str, now: int) -> None:
                 tell(ledger, one)
     if (generation, signals) == (cursor["generation"], cursor["signals"]):
         return
-    for one in _new(ledger, loop, cursor, generation, signals, cut, now):
+    for one in _new(ledger, loop, cursor, signals, cut, now):
         if one.at > now - KEPT_US:
             tell(ledger, one)
     ledger.put(loop, "alert_cursor", f"{generation}-{signals}", {"generation": generation, "signals": signals, "seq": cut})
 
 
-def _new(
-    ledger: Ledger, loop: str, cursor: dict[str, Any], generation: int, signals: int, cut: int, now: int
-) -> Iterator[Alert]:
-    behind = generation - cursor["generation"]
-    decisions = ledger.decisions(loop, newest=True, limit=behind) if behind > 0 else []
-    for decision in reversed(decisions):
+def _new(ledger: Ledger, loop: str, cursor: dict[str, Any], signals: int, cut: int, now: int) -> Iterator[Alert]:
+    for decision in ledger.decisions(loop, after=cursor["generation"]):
         yield from of_decision(decision, _promise(ledger, loop, decision.state))
     if signals == cursor["signals"]:
         return

@@ -127,8 +127,9 @@ class Keeper(threading.Thread):
 
     def _say_decisions(self, generation: int) -> None:
         if self._generation >= 0:
-            new = self._ledger.decisions(self.loop.name, newest=True, limit=max(0, generation - self._generation))
-            for one in reversed(new):
+            for one in self._ledger.decisions(self.loop.name, after=self._generation):
+                if one.generation > generation:
+                    break
                 self._log.say(
                     self.loop.name, f"{one.verdict} {one.kind}: {one.reason}", kind=one.kind, verdict=one.verdict,
                     id=one.id, actor=one.actor, subject=one.subject,

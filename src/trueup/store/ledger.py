@@ -196,10 +196,11 @@ class Ledger:
 
     def decisions(
         self, loop: str, *, kind: str | None = None, subject: str | None = None,
-        limit: int | None = None, newest: bool = False,
+        limit: int | None = None, newest: bool = False, after: int = 0,
     ) -> list[Decision]:
-        """A loop's decisions in order, or the newest first; by kind and by subject where given."""
-        named = {"loop": loop, "kind": kind, "subject": subject, "limit": -1 if limit is None else limit}
+        """A loop's decisions in order, or the newest first; by kind and by subject where given, and
+        those after a generation alone."""
+        named = {"loop": loop, "kind": kind, "subject": subject, "limit": -1 if limit is None else limit, "after": after}
         rows = self._all("decisions_newest_first" if newest else "decisions", named)
         return [_decisions.decision_of(digest, body) for digest, body in rows]
 

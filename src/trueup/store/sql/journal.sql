@@ -59,13 +59,13 @@ SET generation = excluded.generation, decision = excluded.decision, body = exclu
 -- name: decisions
 -- A loop's decisions in order.
 SELECT digest, body FROM decision
-WHERE loop = :loop AND (:kind IS NULL OR kind = :kind) AND (:subject IS NULL OR subject = :subject)
+WHERE loop = :loop AND generation > :after AND (:kind IS NULL OR kind = :kind) AND (:subject IS NULL OR subject = :subject)
 ORDER BY generation LIMIT :limit;
 
 -- name: decisions_newest_first
 -- A loop's decisions, the last one first.
 SELECT digest, body FROM decision
-WHERE loop = :loop AND (:kind IS NULL OR kind = :kind) AND (:subject IS NULL OR subject = :subject)
+WHERE loop = :loop AND generation > :after AND (:kind IS NULL OR kind = :kind) AND (:subject IS NULL OR subject = :subject)
 ORDER BY generation DESC LIMIT :limit;
 
 -- name: decisions_by_prefix
