@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
-from trueup.core.values import from_json
 from trueup.registry import candidate as registered
 from trueup.release.people.acting import whoami
-from trueup.release.people.approval import Approval
+from trueup.release.people.approval import declared
 from trueup.release.people.consent import judge, of, request
 from trueup.release.people.saying import heard, sign_with
 from trueup.release.state import decide, read
@@ -68,16 +67,12 @@ def _asked(
 ) -> dict[str, Any] | None:
     """The request that people are asked, the one that waits if nothing of it has changed; None where the
     loop's last definition asks for no approval of its releases."""
-    pinned = ledger.records(loop, "loop", newest=True, limit=1)
-    body = pinned[0]["json"] if pinned else {}
-    stages = [*body.get("release", ()), *([body["proposal"]] if body.get("proposal") else [])]
-    found = next((part for part in stages if part.get("kind") == "stage.approval"), None)
-    if found is None:
+    definition, approvals = declared(ledger, loop)
+    if not approvals:
         return None
-    approval: Approval = from_json(found)
-    what = {"candidate": candidate, "champion": champion, "definition": str(pinned[0]["id"]), "release": "anchor"}
+    what = {"candidate": candidate, "champion": champion, "definition": definition, "release": "anchor"}
     if waiting is not None and waiting["request"]["of"] == of(ledger, loop, **what):  # type: ignore[arg-type]
         asked: dict[str, Any] = waiting["request"]
         if asked.get("until") is None or now < asked["until"]:
             return asked
-    return request(approval, ledger, loop, now=now, **what)  # type: ignore[arg-type]
+    return request(approvals[0], ledger, loop, now=now, **what)  # type: ignore[arg-type]

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import ArgumentError
-from trueup.core.values import value
+from trueup.core.values import from_json, value
 from trueup.release.people.consent import judge, request
 from trueup.release.people.keys import check_public
 from trueup.release.stage import Ruling, Scene, Terms
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
 
 
 @value("approver")
@@ -92,3 +95,12 @@ class Approval:
         said = scene.release.approval
         evidence = {"request": scene.release.parameters, "approval": said} if call == "PASS" and "of" in scene.release.parameters else {}
         return Ruling(call, words, evidence)
+
+
+def declared(ledger: Ledger, loop: str) -> tuple[str, list[Approval]]:
+    """The id of the loop's last definition ("": none yet), and the approvals that it names: of its stages,
+    then of its proposal."""
+    pinned = ledger.records(loop, "loop", newest=True, limit=1)
+    body = pinned[0]["json"] if pinned else {}
+    parts = [*body.get("release", ()), *([body["proposal"]] if body.get("proposal") else [])]
+    return str(pinned[0]["id"]) if pinned else "", [from_json(part) for part in parts if part.get("kind") == "stage.approval"]

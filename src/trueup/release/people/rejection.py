@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.errors import Refused
+from trueup.release.people.approval import declared
 from trueup.release.people.consent import person, waits
 from trueup.release.people.keys import sign, verify
 from trueup.release.state import LoopState
@@ -57,13 +58,6 @@ def proved_no(spoken: Mapping[str, Any]) -> bool:
 
 def _approvers(ledger: Ledger, loop: str, asked: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Those whom the request names, else those of the stages of the loop's last definition."""
-    from trueup.core.values import from_json
-    from trueup.release.people.approval import Approval
-
     if asked is not None:
         return list(asked.get("approvers", ()))
-    pinned = ledger.records(loop, "loop", newest=True, limit=1)
-    body = pinned[0]["json"] if pinned else {}
-    stages = [*body.get("release", ()), *([body["proposal"]] if body.get("proposal") else [])]
-    parts = [from_json(part) for part in stages if part.get("kind") == "stage.approval"]
-    return [one for part in parts if isinstance(part, Approval) for one in part.approvers]
+    return [one for part in declared(ledger, loop)[1] for one in part.approvers]
