@@ -117,9 +117,9 @@ def test_a_model_knows_no_label_before_it_was_known(tmp_path: Path, make: Make, 
         assert fit.rows == rows.num_rows == 5 * 60 + 1
         assert max(rows["known"].to_pylist()) <= now
         assert max(rows["ts"].to_pylist()) <= to_us(START + 5 * DAY)
-        found = [backtest(loop, ledger, policies(loop), since=START + 10 * DAY, isolate=False, home=tmp_path / "b").life("rows:120").quality]
+        found = [backtest(loop, ledger, policies(loop, ["rows:120"]), since=START + 10 * DAY, isolate=False, home=tmp_path / "b").life("rows:120").quality]
     with past(tmp_path / "soon", delay=timedelta(minutes=1)) as ledger:
-        found.append(backtest(loop, ledger, policies(loop), since=START + 10 * DAY, isolate=False).life("rows:120").quality)
+        found.append(backtest(loop, ledger, policies(loop, ["rows:120"]), since=START + 10 * DAY, isolate=False).life("rows:120").quality)
     assert found[0] < found[1] - 0.02, "late labels cost quality, and a backtest must show it"
 
 
