@@ -127,6 +127,14 @@ def notes(ledger: Ledger) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
+def reached(ledger: Ledger, note: str) -> None:
+    """Wait until a run has come so far."""
+    end = time.monotonic() + 60
+    while note not in notes(ledger):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def ask(ledger: Ledger, what: str) -> None:
     (ledger.home / "second").write_text(what)
 
@@ -349,10 +357,7 @@ def test_whoever_stops_a_run_leaves_an_engine_whose_server_is_away_behind(ledger
     with Durable(ledger.home, server.url) as durable:
         thread = threading.Thread(target=drive)
         thread.start()
-        end = time.monotonic() + 60
-        while "second" not in notes(ledger):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        reached(ledger, "second")
         server.stop()
         ask(ledger, "")
         thread.join(2.5)
@@ -378,10 +383,7 @@ def test_a_workflow_that_somebody_has_cancelled_is_finished_in_process(ledger: L
     with Durable(ledger.home, say=lambda _, words: said.append(words)) as durable:
         thread = threading.Thread(target=lambda: found.append(durable(make(), pipeline(), RUN)))
         thread.start()
-        end = time.monotonic() + 60
-        while "second" not in notes(ledger):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        reached(ledger, "second")
         client = durable.place.client()
         client.cancel_workflow("y-1")
         client.destroy()
@@ -433,10 +435,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run_holds_it_until_it_is_bac
     with Durable(ledger.home, server.url) as durable:
         thread = threading.Thread(target=lambda: found.append(durable(make(), pipeline(), RUN)))
         thread.start()
-        end = time.monotonic() + 60
-        while "second" not in notes(ledger):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        reached(ledger, "second")
         server.stop()
         if away:
             ask(ledger, "")

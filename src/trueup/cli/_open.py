@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the facts as JSON.")
 loop_name = click.option("--loop", "loop_", metavar="NAME", help="Which loop, where there are several.")
+as_name = click.option("--as", "name", metavar="NAME", help="Who says so. [default: the system's user, unverified]")
 loop_file = click.argument(
     "file", type=click.Path(path_type=Path), default=Path("loop.py"), required=False
 )

@@ -13,6 +13,7 @@ import click
 
 from trueup.cli._open import (
     as_json,
+    as_name,
     loop_file,
     loop_name,
     only_loop,
@@ -81,7 +82,7 @@ def test_(ctx: click.Context, file: Path, loop_: str | None, json_: bool) -> Non
 @alerts_.command("accept")
 @click.argument("detector")
 @click.option("--reason", "-m", required=True, help="Why; it is recorded with the Decision.")
-@click.option("--as", "name", metavar="NAME", help="Who says so. [default: the system's user, unverified]")
+@as_name
 @loop_name
 @as_json
 @click.pass_context

@@ -86,10 +86,11 @@ def plan_(ctx: click.Context, file: Path, loop_: str | None, json_: bool) -> Non
 
 def plan_lines(plan: Plan) -> list[str]:
     """A plan for people."""
+    from trueup.loop.look import look_lines
+
     would = "would train" if plan.trains else "would not train"
     text = [f"{plan.loop}: a look now {would}: {plan.look.reason}"]
-    for name, parts in (("when", plan.look.when), ("unless", plan.look.unless), ("watch", plan.look.watch)):
-        text += [f"  {'x' if found.holds else '-'} {name} {part}: {found.reason}" for part, found in parts]
+    text += [f"  {line}" for line in look_lines(plan.look.to_json())]
     text.append(f"rows: {plan.new_rows:,} new, {plan.rows:,} in all; a training takes at least {plan.min_rows:,}")
     if plan.seconds is not None:
         cost = f" and {plan.money}" if plan.money else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from trueup.cli._open import as_json, loop_name, only_loop, open_ledger, show_json
+from trueup.cli._open import as_json, as_name, loop_name, only_loop, open_ledger, show_json
 from trueup.core.decisions import Decision
 from trueup.core.errors import ArgumentError, DataError, NotFound
 from trueup.core.json import dumps, loads
@@ -32,9 +32,6 @@ def _say(decision: Decision, json_: bool) -> None:
 def _act(ctx: click.Context, loop_: str | None, json_: bool, act: Callable[[Any, str], Decision]) -> None:
     with open_ledger(ctx) as ledger:
         _say(act(ledger, only_loop(ledger, loop_)), json_)
-
-
-as_name = click.option("--as", "name", metavar="NAME", help="Who says so. [default: the system's user, unverified]")
 
 
 @click.command("approve")

@@ -77,9 +77,7 @@ def build(
     lived through again, where the moment tells what could be seen, and not the cut. `progress(step,
     rows)` is told of each step. Too few rows, one class only, an empty window and a gate that refuses are no errors but a refusal.
     """
-    sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
-    for items in sets:
-        check_frozen(ledger, loop, items)
+    sets = _held_out(golden, ledger, loop)
     work = _Work(recipe, seed, sets, progress, after, after_us)
     try:
         rows = work.run(ledger, loop, target, cut, now_us)
@@ -104,12 +102,9 @@ def preview(
 ) -> Built:
     """What `build` would give, without writing it: the funnel, and the refusal where there would be
     one. Raises ArgumentError for a recipe with a teacher: what it would write is not known."""
-    if distiller(recipe) is not None:
+    if teaches(recipe):
         raise ArgumentError("expected a recipe without a teacher, got one that would have to be asked")
-    sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
-    for items in sets:
-        check_frozen(ledger, loop, items)
-    work = _Work(recipe, seed, sets, None, after, None)
+    work = _Work(recipe, seed, _held_out(golden, ledger, loop), None, after, None)
     try:
         work.run(ledger, loop, target, cut, now_us)
     except _Refusal as refusal:
@@ -120,6 +115,14 @@ def preview(
 def teaches(recipe: Recipe) -> bool:
     """Whether a teacher of the recipe writes targets."""
     return distiller(recipe) is not None
+
+
+def _held_out(golden: Iterable[GoldenSet | GoldenItems], ledger: Ledger, loop: str) -> list[GoldenItems]:
+    """The items of the golden sets, as they were frozen."""
+    sets = [given.load() if isinstance(given, GoldenSet) else given for given in golden]
+    for items in sets:
+        check_frozen(ledger, loop, items)
+    return sets
 
 
 class _Refusal(Exception):

@@ -75,9 +75,10 @@ class GoldenSet:
         self, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int, seed: int = 0
     ) -> GoldenItems:
         """The items at a cut of the ledger, with the history of their units where it is a slice."""
-        found = self.load()
-        raw = read_items(self.path) if HISTORY in self.slices and any(found.units) else []
-        if not raw or any(item.get(HISTORY) is not None for item in raw):
+        raw = read_items(self.path)
+        found = golden_items(self.name, raw, self.slices, str(self.path))
+        dated = HISTORY in self.slices and any(found.units)
+        if not dated or any(item.get(HISTORY) is not None for item in raw):
             return found
         first = first_asked(ledger, loop, cut)
         history = tuple(

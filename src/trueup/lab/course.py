@@ -19,6 +19,7 @@ from trueup.lab.harm import units_to_see
 from trueup.lab.played import Played
 from trueup.lab.tell import Teller
 from trueup.loop import run, why
+from trueup.loop.look import look_lines
 from trueup.plot import Band, Look, Table
 from trueup.registry import Reign, reigns
 
@@ -37,15 +38,6 @@ def pick(made: Sequence[Decision], kind: str, verdict: str | None = None) -> lis
 def day(decision: Decision) -> str:
     at = from_us(decision.at)
     return f"{at:%b} {at.day}" + (f", {at:%H:%M}" if at.hour else "")
-
-
-def reasons(decision: Decision) -> list[str]:
-    """Each trigger of a look, with its evidence against its line."""
-    found = decision.evidence["result"]
-    return [
-        f"{'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"
-        for kind in ("when", "unless") for part in found[kind]
-    ]
 
 
 def gates(decision: Decision) -> list[str]:
@@ -80,7 +72,7 @@ def rested(teller: Teller, made: Sequence[Decision], when: str) -> None:
     rests = pick(made, "look", "REST")
     if rests:
         teller.say(f"{when}: it looked and rested {len(rests)} times. On {day(rests[-1])}, in its own words:")
-        teller.items(reasons(rests[-1]))
+        teller.items(look_lines(rests[-1].evidence["result"]))
     teller.expect(
         bool(rests) and len(rests) == len(made),
         f"{len(rests)} looks, each with its reasons; {len(made) - len(rests)} other Decisions",

@@ -9,7 +9,7 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict
 from trueup.core.values import from_json, to_json
-from trueup.release import decide, read
+from trueup.release import decide, definition, read
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
@@ -62,8 +62,8 @@ def keep_of(ledger: Ledger, loop: str) -> Keep:
     """What the loop's last definition keeps; the default where it says nothing."""
     from trueup.registry import Keep
 
-    found = ledger.records(loop, "loop", newest=True, limit=1)
-    kept = found[0]["json"].get("keep") if found else None
+    found = definition(ledger, loop)
+    kept = found[1].get("keep") if found else None
     return Keep() if kept is None else from_json(kept)
 
 

@@ -59,6 +59,14 @@ class Look:
         }
 
 
+def look_lines(result: Mapping[str, Any]) -> list[str]:
+    """A look's result (`Look.to_json`) for people: each part, whether it holds, and why."""
+    return [
+        f"{'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"
+        for kind in ("when", "unless", "watch") for part in result.get(kind, ())
+    ]
+
+
 def findings(loop: Loop, ledger: Ledger, state: LoopState, *, cut: int, now: int) -> Look:
     """Ask every trigger and every condition, at one cut of the ledger."""
     facts = LedgerFacts(loop, ledger, state, cut=cut, now=now)

@@ -27,15 +27,15 @@ def outside(ledger: Ledger, *, ask: bool = True) -> list[Ailment]:
     """
     from trueup.alerts import AlertFile, AlertLog, Apprise
     from trueup.registry import Mlflow
+    from trueup.release import definition
 
     assert all((AlertFile, AlertLog, Apprise, Mlflow)), "their kinds are registered: no other room is needed here"
     found: list[Ailment] = []
     for loop in ledger.loops():
-        pinned = ledger.records(loop, "loop", newest=True, limit=1)
-        definition = pinned[0]["json"] if pinned else {}
-        if definition.get("mode") != "observe":
-            found += _registries(ledger, loop, definition, ask)
-        found += _channels(ledger, loop, definition)
+        _, body = definition(ledger, loop) or ("", {})
+        if body.get("mode") != "observe":
+            found += _registries(ledger, loop, body, ask)
+        found += _channels(ledger, loop, body)
     return found
 
 

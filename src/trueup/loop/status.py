@@ -16,7 +16,7 @@ from trueup.loop.context import moment
 from trueup.loop.keeping import swept
 from trueup.loop.observe import last_report, report_lines
 from trueup.registry import troubles
-from trueup.release import LoopState, read, standing, waiting, waiting_words
+from trueup.release import LoopState, definition, read, standing, waiting, waiting_words
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -56,7 +56,7 @@ class Status:
 def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
     """The present state of a loop, its last decisions, newest first, and its counts of events."""
     generation, state = read(ledger, loop)
-    definition = _definition(ledger, loop)
+    _, pinned = definition(ledger, loop) or ("", None)
     stage = waits = request = None
     if state.release is not None:
         began = ledger.get(loop, "loop", state.release.loop)
@@ -71,9 +71,9 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
     report = last_report(ledger, loop, state)
     return Status(
         loop=loop, generation=generation, state=state, stage=stage, waits_for=waits,
-        next_look=datetime.fromisoformat(report["next_look"]) if report else _next_look(ledger, state, definition),
+        next_look=datetime.fromisoformat(report["next_look"]) if report else _next_look(ledger, state, pinned),
         events={kind: ledger.count(loop, kind) for kind in KINDS},
-        mode="observe" if report else (definition or {}).get("mode", "act"), report=report,
+        mode="observe" if report else (pinned or {}).get("mode", "act"), report=report,
         request=request, card=read_card(ledger.home, loop, state),
         decisions=tuple(ledger.decisions(loop, newest=True, limit=last)), troubles=tuple(troubles(ledger, loop)),
         pruned=swept(ledger, loop),
@@ -100,20 +100,13 @@ def _request(asked: dict[str, Any], said: dict[str, Any] | None, now: int) -> di
     }
 
 
-def _definition(ledger: Ledger, loop: str) -> dict[str, Any] | None:
-    found = ledger.records(loop, "loop", newest=True, limit=1)
-    return found[0]["json"] if found else None
-
-
-def _next_look(
-    ledger: Ledger, state: LoopState, definition: dict[str, Any] | None
-) -> datetime | None:
-    if definition is None or state.paused is not None:
+def _next_look(ledger: Ledger, state: LoopState, pinned: dict[str, Any] | None) -> datetime | None:
+    if pinned is None or state.paused is not None:
         return None
     import trueup.triggers.schedule  # noqa: F401  the schedule's kind is registered there
 
     after = ledger.clock.now() if state.looked is None else from_us(state.looked)
-    found: datetime = from_json(definition["look"]).next(after)
+    found: datetime = from_json(pinned["look"]).next(after)
     return found
 
 

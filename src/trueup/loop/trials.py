@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.parameters import Parameter
 from trueup.core.values import from_json
+from trueup.release import definition
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 def declared_parameters(ledger: Ledger, loop: str) -> tuple[Parameter, ...]:
     """The parameters that the loop's last definition declares for its candidates."""
-    found = ledger.records(loop, "loop", newest=True, limit=1)
-    declared = found[0]["json"]["task"].get("parameters", []) if found else []
+    found = definition(ledger, loop)
+    declared = found[1]["task"].get("parameters", []) if found else []
     return tuple(from_json(one) for one in declared)
 
 

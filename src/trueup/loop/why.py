@@ -12,9 +12,10 @@ from trueup.core.json import dumps
 from trueup.core.references import Ref
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
+from trueup.loop.look import look_lines
 from trueup.loop.trials import experiment_lines, interleaving_lines, segment_lines
 from trueup.loop.turning import turning
-from trueup.release import LoopState, changed, proved_no, recompute, signed
+from trueup.release import LoopState, changed, definition, proved_no, recompute, signed
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -115,10 +116,7 @@ def _evidence(decision: Decision) -> list[str]:
     if name == "interleaving":
         return interleaving_lines(result, parameters)
     if name == "look":
-        return [
-            f"  {'x' if part['holds'] else '-'} {kind} {part['part']}: {part['reason']}"
-            for kind in ("when", "unless", "watch") for part in result.get(kind, ())
-        ]
+        return [f"  {line}" for line in look_lines(result)]
     return []
 
 
@@ -224,10 +222,10 @@ def _left(ledger: Ledger, decision: Decision) -> list[str]:
     if decision.level is None:
         return []
     words = f"level {decision.level:.3g}: test {len(state.tests)} of this loop's life"
-    pinned = ledger.records(decision.loop, "loop", newest=True, limit=1)
-    if not pinned:
+    pinned = definition(ledger, decision.loop)
+    if pinned is None:
         return [words]
-    risk = from_json(pinned[0]["json"]["risk"])
+    risk = from_json(pinned[1]["risk"])
     if risk.per == "release":
         return [f"{words}; {risk.wrong_promotion:g} for each release alone"]
     from trueup.stats import Levels

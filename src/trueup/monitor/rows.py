@@ -154,11 +154,16 @@ def halves(rows: Sample, seed: int) -> tuple[Sample, Sample]:
 
 def coins(rows: Sample, seed: int) -> Mask:
     """A coin a unit, told for each of its rows; a row without a unit has one of its own."""
-    keys = [f"{unit}" if unit is not None else f"\0{at}" for unit, at in zip(rows.units, rows.place.tolist(), strict=True)]
+    keys = unit_keys(rows)
     return np.fromiter(
         (xxhash.xxh3_64_intdigest(key.encode("utf-8", "surrogatepass"), seed & (2**63 - 1)) & 1 for key in keys),
         dtype=bool, count=len(keys),
     )  # fmt: skip
+
+
+def unit_keys(rows: Sample) -> list[str]:
+    """The unit of each row; one without a unit is its own."""
+    return [unit if unit is not None else f"\0{at}" for unit, at in zip(rows.units, rows.place.tolist(), strict=True)]
 
 
 def _plain(rows: Any, most: int | None) -> Sample:

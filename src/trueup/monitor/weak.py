@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trueup.core.errors import DataError
 from trueup.core.json import dumps
 from trueup.monitor.memory import _upper
-from trueup.monitor.rows import Rows, Sample, coins, sample, text_of
+from trueup.monitor.rows import Rows, Sample, coins, sample, text_of, unit_keys
 from trueup.monitor.slices import _WORD, Example, _text
 from trueup.stats import benjamini_hochberg
 
@@ -108,10 +108,10 @@ def weak_slices(
     more = {name: [texts[at] for at in kept.tolist()] for name, texts in (fields or {}).items()}
     texts = [_text(item) for item in known.inputs] if shown is None else [_text(shown[at]) for at in kept.tolist()]
     search = coins(known, seed)
-    units = _codes(known)
+    units = np.unique(np.array(unit_keys(known)), return_inverse=True)[1]
     parts = [one for one in _parts(known, more, by) if _fair(one.mask, least)]
     hoped = _search(parts, values, search, units, least)
-    ps = [_upper(-_worse(part.mask, values, ~search, units)[2]) for part in hoped]
+    ps = [_upper(-_gap(part.mask, values, ~search, units).z) for part in hoped]
     named = benjamini_hochberg(ps, q).tolist() if ps else []
     found = [
         _weak(part, p, known, texts, values, ~search, units, most) for part, p, flag in zip(hoped, ps, named, strict=True) if flag
@@ -123,8 +123,8 @@ def weak_slices(
 def _weak(
     part: _Part, p: float, known: Sample, texts: list[str], values: Floats, held: Mask, units: Any, most: int
 ) -> Weak:
-    inside, outside, _ = _worse(part.mask, values, held, units)
-    difference, error = inside - outside, _error(part.mask, values, held, units)
+    gap = _gap(part.mask, values, held, units)
+    difference = gap.inside - gap.outside
     places = np.flatnonzero(part.mask)
     worst: dict[str, int] = {}
     for at in places[np.argsort(values[places], kind="stable")].tolist():
@@ -132,7 +132,8 @@ def _weak(
         if len(worst) == most:
             break
     return Weak(
-        part.where, int(part.mask.sum()), inside, outside, (difference - 1.96 * error, difference + 1.96 * error), p,
+        part.where, int(part.mask.sum()), gap.inside, gap.outside,
+        (difference - 1.96 * gap.error, difference + 1.96 * gap.error), p,
         tuple(Example(said, known.units[at], float(1.0 - values[at])) for said, at in worst.items()),
     )
 
@@ -145,12 +146,12 @@ def _search(parts: list[_Part], values: Floats, here: Mask, units: Any, least: i
     """The segments that look worst in this half, single conditions and pairs of them."""
 
     def standing(part: _Part) -> float:
-        return _worse(part.mask, values, here, units)[2]
+        return _gap(part.mask, values, here, units).z
 
     def mean(mask: Mask) -> float:
         return float(values[mask & here].mean()) if (mask & here).any() else 1.0
 
-    singles = sorted(((standing(part), at, part) for at, part in enumerate(parts)))
+    singles = sorted((standing(part), at, part) for at, part in enumerate(parts))
     found = [(z, part) for z, _, part in singles if z < -HOPE]
     for a, b in combinations([part for z, part in found[:PAIRED]], 2):
         both = _Part(tuple(sorted((*a.where, *b.where))), a.mask & b.mask)
@@ -161,40 +162,41 @@ def _search(parts: list[_Part], values: Floats, here: Mask, units: Any, least: i
     found.sort(key=lambda one: (one[0], one[1].where))
     kept, taken = [], np.zeros(len(values), dtype=bool)
     for _, part in found:  # what is weak only because a weaker segment lies in it is no finding of its own
-        if _worse(part.mask, values, here & ~taken, units)[2] < -HOPE:
+        if _gap(part.mask, values, here & ~taken, units).z < -HOPE:
             kept.append(part)
             taken |= part.mask
     return kept[:TESTED]
 
 
-def _worse(mask: Mask, values: Floats, held: Mask, units: Any) -> tuple[float, float, float]:
-    """Means inside and outside, and their difference in standard errors."""
-    inside, outside = values[mask & held], values[~mask & held]
-    if min(len(inside), len(outside)) < 10:
-        return 0.0, 0.0, 0.0
-    difference = float(inside.mean() - outside.mean())
-    error = _error(mask, values, held, units)
-    return float(inside.mean()), float(outside.mean()), difference / error if error > 0.0 else 0.0
+class _Gap(NamedTuple):
+    """Means inside and outside of a segment, and the standard error of their difference."""
+
+    inside: float
+    outside: float
+    error: float
+
+    @property
+    def z(self) -> float:
+        """The difference in standard errors."""
+        return (self.inside - self.outside) / self.error
 
 
-def _error(mask: Mask, values: Floats, held: Mask, units: Any) -> float:
-    """The standard error of the difference of means where rows of one unit go together (the sandwich
-    of Liang and Zeger, 1986), and no less than half a row of the segment."""
+def _gap(mask: Mask, values: Floats, held: Mask, units: Any) -> _Gap:
+    """The gap among the rows that are `held`; none (0) where fewer than ten lie on a side.
+
+    Rows of one unit go together (the sandwich of Liang and Zeger, 1986); the error is no less than
+    half a row of the segment.
+    """
     a, b = mask & held, ~mask & held
     n, m = int(a.sum()), int(b.sum())
+    if min(n, m) < 10:
+        return _Gap(0.0, 0.0, 1.0)
     inside, outside = values[a].mean(), values[b].mean()
     pull = np.zeros(len(values))
     pull[a] = (values[a] - inside) / n
     pull[b] = -(values[b] - outside) / m
-    total = np.bincount(units[held], weights=pull[held], minlength=int(units.max()) + 1)
-    return max(float(np.sqrt((total**2).sum())), 0.5 / n)
-
-
-def _codes(rows: Sample) -> Any:
-    """A number a unit; a row without one is its own."""
-    known: dict[str, int] = {}
-    named = [known.setdefault(unit if unit is not None else f"\0{at}", len(known)) for at, unit in enumerate(rows.units)]
-    return np.array(named, dtype=np.int64)
+    total = np.bincount(units[held], weights=pull[held])
+    return _Gap(float(inside), float(outside), max(float(np.sqrt((total**2).sum())), 0.5 / n))
 
 
 def _parts(rows: Sample, more: Mapping[str, Sequence[str]], by: Sequence[str] | None) -> Iterator[_Part]:

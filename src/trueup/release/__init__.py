@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from trueup.release.shadow.pairs import changed
     from trueup.release.shadow.shadow import Shadow
     from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
-    from trueup.release.state import LoopState, Release, Test, decide, only, read
+    from trueup.release.state import LoopState, Release, Test, decide, definition, only, read
 
 __all__ = [
     "AB",
@@ -83,6 +83,7 @@ __all__ = [
     "carry_out",
     "changed",
     "decide",
+    "definition",
     "end",
     "first_promotion",
     "fitted",
@@ -147,7 +148,7 @@ __getattr__ = lazily(__name__, {
     "Shadow": "shadow.shadow",
     "METHODS": "stage", "Ruling": "stage", "Scene": "stage", "Stage": "stage", "Terms": "stage",
     "method": "stage", "recompute": "stage",
-    "LoopState": "state", "Release": "state", "Test": "state", "decide": "state", "only": "state",
-    "read": "state",
+    "LoopState": "state", "Release": "state", "Test": "state", "decide": "state", "definition": "state",
+    "only": "state", "read": "state",
     "forecast_trial": "experiments.trial",
 })

@@ -121,6 +121,12 @@ def read(ledger: Ledger, loop: str) -> tuple[int, LoopState]:
     return generation, LoopState.from_json(data)
 
 
+def definition(ledger: Ledger, loop: str) -> tuple[str, dict[str, Any]] | None:
+    """The id and the JSON of the definition that a loop was last seen with; None where none has run."""
+    found = ledger.records(loop, "loop", newest=True, limit=1)
+    return (str(found[0]["id"]), found[0]["json"]) if found else None
+
+
 def decide(
     ledger: Ledger, loop: str, generation: int, state: LoopState, *, kind: str, verdict: Verdict,
     reason: str, subject: str | None = None, actor: str = "trueup", level: float | None = None,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
-from trueup.loop.plan import DAY_US, disagreement_of
-from trueup.loop.queries import QUERIES
+from trueup.loop.plan import disagreement_of
 from trueup.release import Shadow, next_level, read
-from trueup.study.whatif import QUERIES as OURS
+from trueup.study.past import rate, traffic
 
 if TYPE_CHECKING:
     from trueup.loop import Loop
@@ -84,10 +83,10 @@ def outlook(loop: Loop, ledger: Ledger, *, days: Sequence[int] = DAYS, margin: f
     ab = tuple(
         found for one in loop.outcomes if not one.label and (found := _ab(loop, ledger, one, level, wide, days)) is not None
     )
-    return Outlook(loop.name, test, level, left, loop.risk.per, _shadow(loop, ledger, level, now, days), ab)
+    return Outlook(loop.name, test, level, left, loop.risk.per, _shadow(loop, ledger, level, days), ab)
 
 
-def _shadow(loop: Loop, ledger: Ledger, level: float, now: int, days: Sequence[int]) -> dict[str, Any] | None:
+def _shadow(loop: Loop, ledger: Ledger, level: float, days: Sequence[int]) -> dict[str, Any] | None:
     from trueup.stats import forecast, paired_pass_probability
 
     carrier = loop.carrier
@@ -97,8 +96,7 @@ def _shadow(loop: Loop, ledger: Ledger, level: float, now: int, days: Sequence[i
     label = loop.label if shadow is None else shadow.label(loop.outcomes)
     audits = shadow.audit.share if shadow is not None and shadow.audit is not None else 1.0
     share = disagreement_of(ledger, loop.name)
-    traffic = ledger.query(QUERIES["traffic"], {"loop": loop.name, "name": label.name, "span": 30 * DAY_US, "now": now}).to_pylist()[0]
-    daily = traffic["labelled"] / 30.0
+    daily = traffic(ledger, loop.name, label.name)["labelled"] / 30.0
     seen = forecast(share, carrier.no_worse_by, level, seed=loop.seed)
 
     def power(n: int, effect: float) -> float:
@@ -115,11 +113,10 @@ def _shadow(loop: Loop, ledger: Ledger, level: float, now: int, days: Sequence[i
 def _ab(loop: Loop, ledger: Ledger, outcome: Any, level: float, margin: float, days: Sequence[int]) -> dict[str, Any] | None:
     from trueup.stats import ab_power, forecast_ab
 
-    row = ledger.query(OURS["rate"], {"loop": loop.name, "name": outcome.name, "span": 30 * DAY_US}).to_pylist()[0]
-    if not row["n"]:
+    seen = rate(ledger, loop.name, outcome)
+    if seen is None:
         return None
-    base = min(0.99, max(0.01, outcome.scaled(min(max(row["mean"], outcome.low), outcome.high))))
-    daily = row["units"] / 30.0
+    base, daily = seen[0], seen[1] / 30.0
 
     def power(n: int, effect: float) -> float:
         return ab_power(n, base, effect, margin, level, reps=100, seed=loop.seed, exact=False)

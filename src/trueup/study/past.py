@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import from_us, to_us
 from trueup.core.errors import DataError
 from trueup.core.json import Json, loads
+from trueup.loop.plan import DAY_US
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from trueup.core.task import Outcome
     from trueup.loop import Loop
     from trueup.store import Ledger
+
+
+SPAN = 30 * DAY_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,26 @@ def newest(ledger: Ledger, loop: str) -> datetime:
     if found is None:
         raise DataError(f"expected logged inputs of {loop}, got none", cure="trueup import FILE brings the past in")
     return from_us(found)
+
+
+def traffic(ledger: Ledger, loop: str, label: str) -> dict[str, int]:
+    """Units, and those with the label, of the last 30 days until now."""
+    from trueup.loop.queries import QUERIES
+
+    rows = ledger.query(QUERIES["traffic"], {"loop": loop, "name": label, "span": SPAN, "now": to_us(ledger.clock.now())})
+    found: dict[str, int] = rows.to_pylist()[0]
+    return found
+
+
+def rate(ledger: Ledger, loop: str, outcome: Outcome) -> tuple[float, int] | None:
+    """The mean of an outcome of the champion's answers on [.01, .99], and the units of the last 30 days
+    that were logged; None where it has no values."""
+    from trueup.study.whatif import QUERIES
+
+    row = ledger.query(QUERIES["rate"], {"loop": loop, "name": outcome.name, "span": SPAN}).to_pylist()[0]
+    if not row["n"]:
+        return None
+    return min(0.99, max(0.01, outcome.scaled(min(max(row["mean"], outcome.low), outcome.high)))), row["units"]
 
 
 class Frozen:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.errors import DataError
-from trueup.loop.plan import DAY_US, disagreement_of
-from trueup.loop.queries import QUERIES
+from trueup.loop.plan import disagreement_of
 from trueup.release import Interleave, Shadow, Situation, next_level, read
-from trueup.study.whatif import QUERIES as OURS
+from trueup.study.past import rate, traffic
 
 if TYPE_CHECKING:
     from trueup.loop import Loop
     from trueup.store import Ledger
 
-SPAN = 30 * DAY_US
 OUTPUTS = {"label": "label", "labels": "label", "text": "text", "number": "number"}
 
 
@@ -29,24 +27,20 @@ def situation(loop: Loop, ledger: Ledger, **known: Any) -> Situation:
     `units_a_day` is not known.
     """
     _, state = read(ledger, loop.name)
-    now, carrier = to_us(ledger.clock.now()), loop.carrier
+    carrier = loop.carrier
     label = carrier.label(loop.outcomes) if isinstance(carrier, Shadow) else next((one for one in loop.outcomes if one.label), None)
-    seen = ledger.query(QUERIES["traffic"], {
-        "loop": loop.name, "name": "" if label is None else label.name, "span": SPAN, "now": now,
-    }).to_pylist()[0]
+    seen = traffic(ledger, loop.name, "" if label is None else label.name)
     if not seen["units"] and "units_a_day" not in known:
         raise DataError(f"expected logged requests of {loop.name}, got none", cure="--traffic UNITS_A_DAY, or trueup import FILE")
     found: dict[str, Any] = {
         "units_a_day": seen["units"] / 30.0, "labels": seen["labelled"] / seen["units"] if seen["units"] else 0.0,
         "output": "ranking" if any(isinstance(one, Interleave) for one in loop.release) else OUTPUTS[loop.task.answers],
-        "disagreement": disagreement_of(ledger, loop.name), "level": next_level(state.tests, loop.risk, now), "feedback": False,
+        "disagreement": disagreement_of(ledger, loop.name), "level": next_level(state.tests, loop.risk, to_us(ledger.clock.now())), "feedback": False,
     }
     if carrier is not None:
         found["margin"] = carrier.no_worse_by
     for one in loop.outcomes:
-        row = ledger.query(OURS["rate"], {"loop": loop.name, "name": one.name, "span": SPAN}).to_pylist()[0]
-        if not one.label and row["n"]:
-            base = one.scaled(min(max(row["mean"], one.low), one.high))
-            found |= {"feedback": True, "base": min(0.99, max(0.01, base)), "delay": max(one.within, timedelta(minutes=1))}
+        if not one.label and (told := rate(ledger, loop.name, one)) is not None:
+            found |= {"feedback": True, "base": told[0], "delay": max(one.within, timedelta(minutes=1))}
             break
     return Situation(**{**found, **known})

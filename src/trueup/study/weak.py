@@ -13,8 +13,9 @@ import numpy as np
 from trueup import plot
 from trueup.core.clock import to_us
 from trueup.core.errors import DataError
-from trueup.core.json import dumps, loads
+from trueup.core.json import loads_all
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
+from trueup.models.prompts import text_of
 from trueup.monitor import WeakSlices, sample, weak_slices
 from trueup.monitor.weak import METHOD
 from trueup.plot import Bar, Bound, Section, Table, Verdict
@@ -58,25 +59,18 @@ def weak(
             f"expected labelled answers of {state.champion or loop.name}, got none",
             cure="wait for labels, or name an earlier --since",
         )
-    inputs = [loads(text) for text in rows["input"].to_pylist()]
-    answers = [loads(text) for text in rows["output"].to_pylist()]
-    labels = [loads(text) for text in rows[label].to_pylist()]
+    inputs, answers, labels = (loads_all(rows[name].to_pylist()) for name in ("input", "output", label))
     scores = measured(scorer or scorer_of(loop), inputs, [Prediction(one) for one in answers], labels)
     numbers = [np.nan if isinstance(one, Unmeasured) else one for one in scores]
     fields = {"units": ["without history" if one else "with history" for one in fresh.tolist()]}
-    for name, said in (("answer", answers), ("label", labels)):
-        if loop.task.answers == "label":
-            fields[name] = [str(one) for one in said]
+    if loop.task.answers == "label":
+        fields |= {"answer": [str(one) for one in answers], "label": [str(one) for one in labels]}
     shown = [
-        f"{_said(answer)}, right is {_said(right)}: {_said(given)}" for given, answer, right in zip(inputs, answers, labels, strict=True)
+        f"{text_of(answer)}, right is {text_of(right)}: {text_of(given)}" for given, answer, right in zip(inputs, answers, labels, strict=True)
     ]
     return weak_slices(
         sample(rows.select(["input", "unit"])), numbers, fields=fields, by=by, shown=shown, least=least, q=q, seed=seed,
     )
-
-
-def _said(one: Any) -> str:
-    return one if isinstance(one, str) else dumps(one)
 
 
 def _first(unit: str | None, before: set[str]) -> bool:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from trueup.core.clock import to_us
 from trueup.core.errors import ArgumentError
 from trueup.core.protocols import Facts, Finding
 from trueup.core.task import Outcome
 from trueup.core.values import value
+from trueup.triggers.falls import unrated
 
 WEEK = timedelta(days=7)
 
@@ -121,7 +123,7 @@ def _look(
     base = sum(values[:first]) / first
     recent = base - found.effect
     evidence: dict[str, Any] = {
-        "detector": watch.detector, "accepted": 0 if since is None else int(since.timestamp() * 1e6), "n": n,
+        "detector": watch.detector, "accepted": 0 if since is None else to_us(since), "n": n,
         "reference": {"rows": first, "mean": own(base)}, "recent": own(recent), "statistic": found.evidence,
         "threshold": found.line, "false_alarms_per_year": facts.false_alarms_per_year,
     }
@@ -130,9 +132,7 @@ def _look(
         f"{name} {own(recent):.4g} over the last {min(watch.recent, found.rows):,} of {found.rows:,} requests, {own(base):.4g} in "
         f"its first {watch.first.days} days{days}; evidence {found.evidence:.3g} against {found.line:.3g}"
     )
-    if not found.rated:
-        evidence["no stated rate"] = found.note
-        words += f"; no stated rate: {found.note}"
+    words += unrated(found, evidence)
     holds = found.alarm and found.effect > tolerance
     if holds:
         words += f"; once it is understood: trueup alerts accept {watch.detector} -m WHY"

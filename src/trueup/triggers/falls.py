@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import ArgumentError
 from trueup.core.protocols import Facts, Finding, Scorer
 from trueup.core.task import Outcome
 from trueup.core.values import value
+
+if TYPE_CHECKING:
+    from trueup.monitor import Found
 
 
 @value("trigger.falls")
@@ -65,9 +68,7 @@ class Falls:
         if outside:
             evidence["outside"] = outside
             words += f"; {outside:,} values outside [{self.of.low:g}, {self.of.high:g}] left out"  # type: ignore[union-attr]
-        if not found.rated:
-            evidence["no stated rate"] = found.note
-            words += f"; no stated rate: {found.note}"
+        words += unrated(found, evidence)
         return Finding(found.alarm and found.effect < self.below, words, evidence)
 
 
@@ -80,6 +81,14 @@ def values_of(of: Outcome | Scorer, facts: Facts, since: Any) -> tuple[Any, Any,
     if len(kept) < len(told):
         known = [known[at] for at in kept]
     return [of.scaled(told[at]) for at in kept], known, len(told) - len(kept)
+
+
+def unrated(found: Found, evidence: dict[str, Any]) -> str:
+    """What a reason says where its rate does not hold, put into the evidence as well."""
+    if found.rated:
+        return ""
+    evidence["no stated rate"] = found.note
+    return f"; no stated rate: {found.note}"
 
 
 def _mean(values: Any) -> float:

@@ -10,7 +10,7 @@ from trueup.core.errors import ArgumentError
 from trueup.core.protocols import Facts, Finding, Scorer
 from trueup.core.task import Outcome
 from trueup.core.values import value
-from trueup.triggers.falls import values_of
+from trueup.triggers.falls import unrated, values_of
 
 WEEK = timedelta(days=7)
 
@@ -76,9 +76,7 @@ class Worsens:
             f"{self.of.name} {found.effect:.3f} of late, {base:.3f} in the champion's first {self.first.days} days; "
             f"evidence {found.evidence:.3g} against {found.line:.3g}"
         )
-        if not found.rated:
-            evidence["no stated rate"] = found.note
-            words += f"; no stated rate: {found.note}"
+        words += unrated(found, evidence)
         return Finding(found.alarm, words, evidence)
 
     def _reference(self, known: Any, since: Any) -> int | None:

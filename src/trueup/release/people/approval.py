@@ -12,6 +12,7 @@ from trueup.core.values import from_json, value
 from trueup.release.people.consent import judge, request
 from trueup.release.people.keys import check_public
 from trueup.release.stage import Ruling, Scene, Terms
+from trueup.release.state import definition
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -100,7 +101,6 @@ class Approval:
 def declared(ledger: Ledger, loop: str) -> tuple[str, list[Approval]]:
     """The id of the loop's last definition ("": none yet), and the approvals that it names: of its stages,
     then of its proposal."""
-    pinned = ledger.records(loop, "loop", newest=True, limit=1)
-    body = pinned[0]["json"] if pinned else {}
+    ident, body = definition(ledger, loop) or ("", {})
     parts = [*body.get("release", ()), *([body["proposal"]] if body.get("proposal") else [])]
-    return str(pinned[0]["id"]) if pinned else "", [from_json(part) for part in parts if part.get("kind") == "stage.approval"]
+    return ident, [from_json(part) for part in parts if part.get("kind") == "stage.approval"]
