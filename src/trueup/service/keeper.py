@@ -275,13 +275,13 @@ class Keeper(threading.Thread):
         if isinstance(error, Refused):  # no time cures it, a person may
             seconds = LAST
         self._until, self.failure = time.monotonic() + seconds, error
+        self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": self._wait.tries})
         if self._wait.new(words):
             self._log.say(self.loop.name, f"{what} failed, and is tried again: {words}", "error", cure=cure)
             with suppress(Exception):  # the ledger itself may be what fails
                 at = to_us(self._ledger.clock.now())
                 key = f"failed/service/{sha256(words)[:16]}/{at // DAY_US}"
                 tell(self._ledger, Alert(key, self.loop.name, "failed", "error", f"{what} failed: {words}", at, "trueup status"))
-        self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": self._wait.tries})
 
     # -- what a look would do ----------------------------------------------------------------------
 

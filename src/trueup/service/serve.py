@@ -182,10 +182,11 @@ class Service:
             before = source.broken
             names = set(source.loops)
             source.read()
-            if source.broken is not None and source.broken != before:
-                self._log.say("", f"{source.path.name} cannot be used, the last good one goes on: {source.broken}", "error")
             for name in names:
                 self.board.note(name, broken=source.broken)
+            self.board.write(force=True)  # whoever reads the line below finds the same in `status`
+            if source.broken is not None and source.broken != before:
+                self._log.say("", f"{source.path.name} cannot be used, the last good one goes on: {source.broken}", "error")
             if source.broken is None:
                 self._adopt(source, ledger, start=True)
                 for name in names - set(source.loops):
