@@ -22,10 +22,10 @@ from trueup.evaluate import Accuracy, NoWorse
 from trueup.loop import Loop, load_loop, load_loops, request, run, status, why
 from trueup.loop.status import lines
 from trueup.models import ConstantModel
-from trueup.release import Approval, Full, Shadow, read
+from trueup.release import Approval, Full, Shadow, definition, read
 from trueup.store import Ledger, lock
 from trueup.testing import toy_history, toy_rows
-from trueup.triggers import Falls, Rows
+from trueup.triggers import Cron, Falls, Rows
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -146,6 +146,23 @@ def test_status_is_read_from_the_state(make_loop: Make, tmp_path: Path) -> None:
         assert found.next_look == START + DAY
         assert any("champion c-" in line for line in lines(found))
         json.dumps(found.to_json())
+
+
+def test_a_file_that_is_changed_back_is_read_as_it_stands_now(make_loop: Make, tmp_path: Path) -> None:
+    """TRU-10: status and whoever reads the ledger follow the definition in use, not the one first seen last."""
+    daily, weekly = make_loop(), make_loop(look=Cron("weekly"))
+    with Ledger.open(tmp_path / "home", clock=ManualClock(START)) as ledger:
+        for loop in (daily, weekly, daily, daily):
+            run(loop, ledger)
+        last, body = definition(ledger, "toys") or ("", {})
+        assert (last, body["look"]) == (daily.digest(), daily.to_json()["look"])
+        assert status(ledger, "toys").next_look == START + timedelta(days=1)
+        run(weekly, ledger)
+        assert (definition(ledger, "toys") or ("", {}))[0] == weekly.digest()
+        assert len(ledger.records("toys", "loop")) == 2
+        assert [one["definition"] for one in ledger.records("toys", "loop-used")] == [
+            daily.digest(), weekly.digest(), daily.digest(), weekly.digest(),
+        ]
 
 
 def test_loop_files_are_loaded_by_path_and_their_faults_named(tmp_path: Path) -> None:

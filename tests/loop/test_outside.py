@@ -19,6 +19,7 @@ from trueup.loop import Loop, run
 from trueup.loop.outside import outside
 from trueup.models import ConstantModel
 from trueup.registry import Mlflow
+from trueup.release import define
 from trueup.store import Ledger
 from trueup.train import Sklearn
 
@@ -97,5 +98,5 @@ def test_a_registry_that_is_away_is_named_and_left_alone_where_nobody_asks(
 
 def outside_of(loop: Loop, ledger: Ledger) -> list[object]:
     """Of a loop whose last definition is this one."""
-    ledger.put(loop.name, "loop", loop.digest(), {"json": loop.to_json()})
+    define(ledger, loop.name, loop.digest(), loop.to_json())
     return list(outside(ledger))

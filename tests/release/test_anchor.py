@@ -24,6 +24,7 @@ from trueup.release import (
     Full,
     Risk,
     decide,
+    define,
     name_anchor,
     new_key,
     read,
@@ -38,7 +39,7 @@ CLICK = Outcome.boolean("click", within=timedelta(hours=1))
 def pinned(stand: Stand, *stages: Any) -> None:
     """The definition that the loop last ran under."""
     body = {"release": [to_json(one) for one in stages], "proposal": None}
-    stand.ledger.put("l", "loop", digest(body), {"json": body})
+    define(stand.ledger, "l", digest(body), body)
 
 
 def promoted(stand: Stand) -> None:

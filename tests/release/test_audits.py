@@ -25,7 +25,7 @@ from trueup.core.task import Outcome
 from trueup.core.values import to_json
 from trueup.evaluate import Accuracy
 from trueup.loop import verify_receipt, why, write_receipt
-from trueup.release import Audit, Full, Shadow, Terms, answer_audit, audits_open, verdict_of
+from trueup.release import Audit, Full, Shadow, Terms, answer_audit, audits_open, define, verdict_of
 from trueup.release.shadow.audits import asked
 
 from .conftest import Stand
@@ -170,7 +170,7 @@ def test_a_better_challenger_is_promoted_with_a_receipt_of_people(court: Court, 
     assert made[-1].verdict == "PROMOTE", made[-1].reason
     assert why(court.ledger, made[-1].id).matches is True
     body = {"risk": to_json(court.risk), "release": to_json(court.stages)}
-    court.ledger.put("l", "loop", "d" * 64, {"json": body})
+    define(court.ledger, "l", "d" * 64, body)
     path = write_receipt(court.ledger, made[-1])
     found = verify_receipt(path)
     assert found.says == "holds", found.lines

@@ -15,7 +15,7 @@ from trueup.core.clock import from_us
 from trueup.core.errors import Held, NotFound
 from trueup.core.protocols import Predictor
 from trueup.registry import candidate
-from trueup.release import Terms
+from trueup.release import Terms, define, defined
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -111,7 +111,7 @@ class Context:
 
     def pin(self) -> None:
         """Record the definition, so that what was decided under it can be explained later."""
-        self.ledger.put(self.loop.name, "loop", self.digest, {"json": self.loop.to_json(self.base)})
+        define(self.ledger, self.loop.name, self.digest, self.loop.to_json(self.base))
 
 
 @lru_cache(maxsize=4)
@@ -138,10 +138,10 @@ def pinned(ledger: Ledger, name: str, digest: str, base: Path | None = None) -> 
     from trueup.core.values import from_json
 
     know_kinds()
-    body = ledger.get(name, "loop", digest)
+    body = defined(ledger, name, digest)
     if body is None:
         raise NotFound(f"expected the definition {digest[:12]} of {name}, which this ledger does not hold")
-    found: Loop = from_json(body["json"], base)
+    found: Loop = from_json(body, base)
     return found
 
 

@@ -13,7 +13,7 @@ from trueup.core.errors import DataError, MissingDependency, NotFound, Refused, 
 from trueup.core.json import dumps, loads, sha256
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
-from trueup.release import LoopState, next_level
+from trueup.release import LoopState, defined, next_level
 from trueup.release.experiments.experiment import describe, winner
 from trueup.release.offline import GATES, passes, rows_of, same, verdict_of
 from trueup.release.people.keys import new_key, sign, verify
@@ -95,12 +95,12 @@ def _body(ledger: Ledger, decision: Decision, release: str, salt: str) -> dict[s
     ]
     started = next((one for one in ledger.decisions(decision.loop, kind="start") if one.evidence.get("release") == release), decision)
     state = LoopState.from_json(started.state)
-    pinned = ledger.get(decision.loop, "loop", state.release.loop) if state.release else None
+    pinned = defined(ledger, decision.loop, state.release.loop) if state.release else None
     return {
         "format": FORMAT, "loop": decision.loop, "decision": decision.id, "digest": decision.digest(),
         "subject": decision.subject, "at": decision.at, "verdict": decision.verdict, "reason": decision.reason,
         "actor": decision.actor, "level": decision.level, "tests": [asdict(test) for test in state.tests],
-        "started": started.at, "risk": pinned["json"]["risk"] if pinned else None,
+        "started": started.at, "risk": pinned["risk"] if pinned else None,
         "evidence": [_piece(ledger, one, salt) for one in resting],
     }
 

@@ -16,7 +16,7 @@ from trueup.loop.context import moment
 from trueup.loop.keeping import swept
 from trueup.loop.observe import last_report, report_lines
 from trueup.registry import troubles
-from trueup.release import LoopState, definition, read, standing, waiting, waiting_words
+from trueup.release import LoopState, defined, definition, read, standing, waiting, waiting_words
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -59,8 +59,8 @@ def status(ledger: Ledger, loop: str, *, last: int = 8) -> Status:
     _, pinned = definition(ledger, loop) or ("", None)
     stage = waits = request = None
     if state.release is not None:
-        began = ledger.get(loop, "loop", state.release.loop)
-        stages = began["json"]["release"] if began else []
+        began = defined(ledger, loop, state.release.loop)
+        stages = began["release"] if began else []
         at = state.release.stage
         kind = stages[at]["kind"].rpartition(".")[2] if at < len(stages) else "?"
         stage = f"{kind} ({at + 1} of {len(stages)}), step {state.release.step + 1}"

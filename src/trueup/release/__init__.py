@@ -45,7 +45,17 @@ if TYPE_CHECKING:
     from trueup.release.shadow.pairs import changed
     from trueup.release.shadow.shadow import Shadow
     from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
-    from trueup.release.state import LoopState, Release, Test, decide, definition, only, read
+    from trueup.release.state import (
+        LoopState,
+        Release,
+        Test,
+        decide,
+        define,
+        defined,
+        definition,
+        only,
+        read,
+    )
 
 __all__ = [
     "AB",
@@ -83,6 +93,8 @@ __all__ = [
     "carry_out",
     "changed",
     "decide",
+    "define",
+    "defined",
     "definition",
     "end",
     "first_promotion",
@@ -148,7 +160,8 @@ __getattr__ = lazily(__name__, {
     "Shadow": "shadow.shadow",
     "METHODS": "stage", "Ruling": "stage", "Scene": "stage", "Stage": "stage", "Terms": "stage",
     "method": "stage", "recompute": "stage",
-    "LoopState": "state", "Release": "state", "Test": "state", "decide": "state", "definition": "state",
+    "LoopState": "state", "Release": "state", "Test": "state", "decide": "state", "define": "state",
+    "defined": "state", "definition": "state",
     "only": "state", "read": "state",
     "forecast_trial": "experiments.trial",
 })

@@ -107,6 +107,10 @@ class LoopState:
         return replace(self, tests=(*self.tests[:-1], replace(self.tests[-1], promoted=promoted)))
 
 
+DEFINED, USED = "loop", "loop-used"
+"""The records of a definition, by its digest, and of the changes from one to another, counted."""
+
+
 def only(champion: str) -> dict[str, Any]:
     """Routing that sends everybody to one candidate."""
     return {
@@ -123,8 +127,28 @@ def read(ledger: Ledger, loop: str) -> tuple[int, LoopState]:
 
 def definition(ledger: Ledger, loop: str) -> tuple[str, dict[str, Any]] | None:
     """The id and the JSON of the definition that a loop was last seen with; None where none has run."""
-    found = ledger.records(loop, "loop", newest=True, limit=1)
+    found = ledger.records(loop, DEFINED, newest=True, limit=1)
+    used = ledger.records(loop, USED, newest=True, limit=1)
+    if used and (again := defined(ledger, loop, used[0]["definition"])) is not None:
+        return used[0]["definition"], again
     return (str(found[0]["id"]), found[0]["json"]) if found else None
+
+
+def defined(ledger: Ledger, loop: str, digest: str) -> dict[str, Any] | None:
+    """The JSON of the definition with this digest; None where this ledger does not hold it."""
+    found = ledger.get(loop, DEFINED, digest)
+    return found and found["json"]
+
+
+def define(ledger: Ledger, loop: str, digest: str, body: dict[str, Any]) -> None:
+    """Record that a loop is seen with this definition now: the definition itself once, and each change
+    to it, for a file that is changed and changed back brings no new one."""
+    last = definition(ledger, loop)
+    if last is not None and last[0] == digest:
+        return
+    ledger.put(loop, DEFINED, digest, {"json": body})
+    used = ledger.records(loop, USED, newest=True, limit=1)
+    ledger.put(loop, USED, str(int(used[0]["id"]) + 1 if used else 1), {"definition": digest})
 
 
 def decide(
