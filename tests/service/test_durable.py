@@ -330,7 +330,7 @@ def test_an_engine_that_is_being_reached_holds_up_nobody(ledger: Ledger, make: M
     """ORC-04: a server that takes a connection and says nothing: the service goes on looking meanwhile."""
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"postgresql://ada@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
+        url = f"postgresql://ada@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=8"
         with Durable(ledger.home, url, say=lambda _, words: said.append(words)) as durable:
             thread = threading.Thread(target=durable, args=(make(), pipeline(), RUN))
             thread.start()

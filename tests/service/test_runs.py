@@ -127,8 +127,12 @@ def test_a_look_that_comes_late_says_how_many_it_stands_for(loop: Loop, ledger: 
 def test_runs_on_the_command_line(place: Any, start: Callable[..., Any], trueup: Any, wait_for: Any) -> None:
     one = start()
     wait_for(place.begun)
-    found = json.loads(trueup("runs", "--json").stdout)
-    assert [run["state"] for run in found] == ["running"]
+
+    def running() -> list[dict[str, Any]] | None:
+        found: list[dict[str, Any]] = json.loads(trueup("runs", "--json").stdout)
+        return found if [run["state"] for run in found] == ["running"] else None
+
+    found = wait_for(running)  # the board is half a second old at most
     done = trueup("runs", "abandon", found[0]["id"], "-m", "not today")
     assert done.returncode == 0, done.stderr
     one.until("is held")
