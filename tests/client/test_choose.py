@@ -91,7 +91,7 @@ def test_a_new_routing_is_seen_soon(home: Path, ledger: Ledger, decide: Any) -> 
     with connect(LOOP, home) as client:
         assert client.choose("u").candidate == "c-1"
         decide(Routing("c-2"))
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while client.choose("u").candidate != "c-2":
             assert time.monotonic() < end
 
@@ -132,7 +132,7 @@ def test_a_clock_that_stands_still_or_jumps(home: Path, ledger: Ledger, decide: 
         assert client.choose("u").candidate == "c-still"
         clock.move_to(START - timedelta(days=9))
         decide(Routing("c-back"))
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while client.choose("u").candidate != "c-back":
             assert time.monotonic() < end
 

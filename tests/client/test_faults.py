@@ -108,7 +108,7 @@ def test_an_application_that_only_chooses_recovers(
     with connect("news", home) as client:
         with full_disk():
             assert client.choose("u").propensity is None
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while client.choose("u").propensity is None:
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -145,7 +145,7 @@ def test_a_full_queue(home: Path, ledger: Ledger, decide: Any, half: Any, rows: 
     """A log waits for room for a bounded time, and is counted as lost; a choice does not wait."""
     decide(half)
     sent = 0
-    with Client("news", home, acknowledge="enqueue", queue=10, patience=0.05) as client:
+    with Client("news", home, acknowledge="enqueue", queue=10, patience=0.2) as client:
         with full_disk():
             while ("events_lost", "outcome") not in client._faults._waiting:
                 client.feedback("c", "n", sent)
@@ -154,7 +154,7 @@ def test_a_full_queue(home: Path, ledger: Ledger, decide: Any, half: Any, rows: 
             began = time.monotonic()
             for i in range(100):
                 assert client.choose(f"u-{i}").propensity is None
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 10, "half of what it would take to wait each time"
         client.flush()
     assert facts(rows, "events_lost") == [{"kind": "outcome", "count": 1}]
     assert sum(fact["count"] for fact in facts(rows, "exposures_lost")) == 100
@@ -219,7 +219,7 @@ def test_a_ledger_that_was_removed(home: Path, ledger: Ledger, decide: Any, half
             client.log(client.choose("u"), 1, 1)
         assert not home.exists()
         shutil.move(home.with_name("away"), home)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while client.choose("u").propensity is None:
             assert time.monotonic() < end
             time.sleep(0.05)

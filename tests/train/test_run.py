@@ -205,10 +205,10 @@ def test_a_hang_ends_at_the_time_limit_with_all_its_children(go, script, tmp_pat
         "time.sleep(600)\n"
     )
     started = time.monotonic()
-    got = go(script(code), seconds=4.0)
-    assert time.monotonic() - started < 30
+    got = go(script(code), seconds=12.0)  # in which it begins its children on a machine of any speed
+    assert time.monotonic() - started < 120
     assert [attempt.kind for attempt in got.attempts] == ["time"]
-    assert "expected an end within 4 s" in got.result.reason
+    assert "expected an end within 12 s" in got.result.reason
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 4
     assert all(gone(pid) for pid in pids)
@@ -217,12 +217,12 @@ def test_a_hang_ends_at_the_time_limit_with_all_its_children(go, script, tmp_pat
 def test_memory_is_limited_children_included_and_tried_once_more(go, script, naps):
     code = (
         "import subprocess, sys\n"
-        "eat = 'import time; x = bytearray(3 << 27); x[::4096] = b\"1\" * len(x[::4096]); time.sleep(60)'\n"
+        "eat = 'import time; x = bytearray(3 << 27); x[::4096] = b\"1\" * len(x[::4096]); time.sleep(600)'\n"
         "subprocess.run([sys.executable, '-c', eat])\n"
     )
     started = time.monotonic()
     got = go(script(code), megabytes=300, retries=5)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 300
     assert [attempt.kind for attempt in got.attempts] == ["memory", "memory"]
     assert "expected at most 300 MB of memory, got" in got.result.reason
     assert got.result.status == "retry"
