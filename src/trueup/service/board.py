@@ -29,6 +29,7 @@ class Board:
         self._path = home / FILE
         self._data: dict[str, Any] = {"pid": os.getpid(), "since": now(), "loops": {}, "projections": {}}
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # the loops' threads write too, and all by one temporary file
         self._dirty, self._written = True, 0.0
 
     def note(self, loop: str, **facts: Any) -> None:
@@ -70,13 +71,14 @@ class Board:
         """Write the file where something has changed, twice a second at most."""
         if not force and (not self._dirty or time.monotonic() - self._written < EVERY):
             return
-        with self._lock:
-            text, self._dirty = json.dumps(self._data, default=str), False
-        self._written = time.monotonic()
-        temporary = self._path.with_name(f".{FILE}")
-        with suppress(OSError):  # on a full disk the work goes on, and only this is old
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, self._path)
+        with self._writing:
+            with self._lock:
+                text, self._dirty = json.dumps(self._data, default=str), False
+            self._written = time.monotonic()
+            temporary = self._path.with_name(f".{FILE}")
+            with suppress(OSError):  # on a full disk the work goes on, and only this is old
+                temporary.write_text(text, encoding="utf-8")
+                os.replace(temporary, self._path)
 
 
 def service(home: Path) -> dict[str, Any] | None:

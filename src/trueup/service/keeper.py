@@ -186,8 +186,9 @@ class Keeper(threading.Thread):
             self._failed("the tick", error)
         else:
             if self._wait.over():
-                self._log.say(self.loop.name, "it works again")
                 self._board.note(self.loop.name, error=None)
+                self._board.write(force=True)  # whoever reads the line below finds the same in `status`
+                self._log.say(self.loop.name, "it works again")
             self._until, self.failure = 0.0, None
         self._ticked = time.monotonic()
         self._cost = self._ticked - began
@@ -277,6 +278,7 @@ class Keeper(threading.Thread):
         self._until, self.failure = time.monotonic() + seconds, error
         self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": self._wait.tries})
         if self._wait.new(words):
+            self._board.write(force=True)
             self._log.say(self.loop.name, f"{what} failed, and is tried again: {words}", "error", cure=cure)
             with suppress(Exception):  # the ledger itself may be what fails
                 at = to_us(self._ledger.clock.now())

@@ -190,9 +190,10 @@ class Service:
             if source.broken is None:
                 self._adopt(source, ledger, start=True)
                 for name in names - set(source.loops):
-                    self._log.say(name, f"is no longer in {source.path.name}: it is left as it stands", "warning")
                     self._keepers.pop(name).stop()
                     self.board.forget(name)
+                    self.board.write(force=True)
+                    self._log.say(name, f"is no longer in {source.path.name}: it is left as it stands", "warning")
 
     def _told(self) -> None:
         """A loop has ticked: whoever follows the ledger may look."""
