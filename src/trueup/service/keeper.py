@@ -260,6 +260,8 @@ class Keeper(threading.Thread):
             if self._wait.over():
                 self._board.note(self.loop.name, error=None)
         except Held:
+            self._board.doing(self.loop.name, None)  # before the line, as for every other
+            self._board.write(force=True)
             self._log.say(self.loop.name, f"run {cycle.id} is held, and goes on from where it stopped", run=cycle.id)
         except Exception as error:
             self._failed(f"run {cycle.id}", error)

@@ -172,6 +172,7 @@ class Service:
             )
             self.board.note(name, file=str(source.path), broken=None)
             if start:
+                self.board.write(force=True)
                 self._log.say(name, f"{source.path.name} brings a new loop")
                 keeper.start()
 
