@@ -71,6 +71,7 @@ class Service:
                 self._sources = sources(self._files)
                 for source in self._sources:
                     self._adopt(source, ledger)
+                self.board.write(force=True)
                 self._log.say("", f"up: {', '.join(self._keepers)} in {self.home}", pid=os.getpid())
                 self._serve(ledger, once, lasting)
             finally:
