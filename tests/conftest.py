@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In CI everything that a test needs is there: a skip is a failure. Ids come from a seed, so what depends on them does too."""
+"""In CI everything that a test needs is there: a skip is a failure. Ids and examples come from seeds, so what depends on them does too."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from trueup.core import ids
+
+settings.register_profile("seeded", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seeded")  # examples are drawn from the test's own text, and no machine is too slow for them
 
 
 @pytest.fixture(autouse=True)

@@ -143,7 +143,7 @@ def test_another_process_decides(home: Path, ledger: Ledger, decide: Any) -> Non
         "import sys; from pathlib import Path; from trueup.client import connect\n"
         "c = connect('news', Path(sys.argv[1])); print(c.choose('u').candidate, flush=True)\n"
         "input()\n"
-        "import time; end = time.monotonic() + 5\n"
+        "import time; end = time.monotonic() + 60\n"
         "while c.choose('u').candidate != 'c-2' and time.monotonic() < end: pass\n"
         "print(c.choose('u').candidate, flush=True)"
     )

@@ -105,6 +105,8 @@ class Service:
             Projector(one, lambda: [keeper.context() for keeper in list(self._keepers.values())], self.board, self._log)
             for one in PROJECTIONS
         ]
+        for keeper in self._keepers.values():
+            keeper.notice(True)  # before its first tick, so that what that one decides is said
         for thread in (*self._keepers.values(), *self._projectors):
             thread.start()
         try:
@@ -175,6 +177,7 @@ class Service:
             if start:
                 self.board.write(force=True)
                 self._log.say(name, f"{source.path.name} brings a new loop")
+                keeper.notice(True)
                 keeper.start()
 
     def _reread(self, ledger: Ledger) -> None:
