@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from trueup.core.memory import settle
 from trueup.lab.soak import GROWN, LOOK_BYTES, STATUS, soak
 
 
@@ -30,6 +31,7 @@ def main() -> None:
         if what == "nights" and done % 50 == 0:
             print(f"{done} of {total} nights", file=sys.stderr, flush=True)
 
+    settle()  # as `up` does
     with tempfile.TemporaryDirectory() as folder:
         made = soak(Path(folder), nights=given.nights, units=given.units, progress=say)
         print(json.dumps(made.to_json(), indent=2))

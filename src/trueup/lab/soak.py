@@ -31,9 +31,9 @@ DAY = timedelta(days=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SEASON = 90                 # days after which the words change, back and forth
 NAME = "soak"
-GROWN = 300_000_000
-"""Bytes by which memory may grow from the first quarter of a soak to its end; the journal's tail, up
-to 250,000 rows of it, is held in memory between two sealings."""
+GROWN = 100_000_000
+"""Bytes by which memory may grow from the first quarter of a soak to its end: the journal's tail, up
+to 250,000 rows of it, is held in memory between two sealings, and may stand higher at the end."""
 LOOK_BYTES = 8_000
 """What the Decision of a look may weigh, however long the loop has lived."""
 STATUS = 0.5
@@ -42,8 +42,8 @@ STATUS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One night: seconds of its look (no training in it), of the whole run, resident memory and
-    bytes of the home afterwards, and whether something other than resting was decided."""
+    """One night: CPU seconds of its run in this process (a training is another one), resident memory and
+    the journal's bytes afterwards, and whether nothing but resting was decided."""
 
     seconds: float
     resident: int
@@ -67,7 +67,7 @@ class Soak:
     seconds: float = 0.0
 
     def looks(self, part: slice) -> float:
-        """The median seconds of a night that rests, in a part of the time."""
+        """The median CPU seconds of a night that rests, in a part of the time."""
         rested = [night.seconds for night in self.nights[part] if night.rested]
         return median(rested) if rested else 0.0
 
@@ -126,7 +126,7 @@ class Visitors:
                 client.log(choices[at], texts[at], answer.value, seconds=0.01)
         self._due = [(choice.id, KINDS[kind]) for choice, kind in zip(choices[::2], kinds[::2], strict=True)]
         client.flush()
-        self.played = time.perf_counter()
+        self.played = time.process_time()
 
 
 def soak(
@@ -141,10 +141,16 @@ def soak(
     visitors = Visitors(seed, units, SEASON)
     golden = _golden(home)
     began = time.perf_counter()
+    sizes: list[int] = []
 
     def after(ledger: Ledger, decisions: list[Decision]) -> None:
-        took = time.perf_counter() - (visitors.played or began)
+        took = time.process_time() - visitors.played
         rested = all((one.kind, one.verdict) == ("look", "REST") for one in decisions)
+        looks = [one for one in decisions if one.kind == "look"]
+        made.decisions += len(decisions)
+        made.trainings += sum(one.verdict == "TRAIN" for one in looks)
+        made.promotions += sum(one.verdict == "PROMOTE" for one in decisions)
+        sizes.extend(len(dumps(asdict(one))) for one in looks)
         _approve(ledger)
         journal = sum(file.stat().st_size for file in ledger.home.glob("journal.sqlite*"))
         made.nights.append(Night(took, resident(), journal, rested))
@@ -152,15 +158,10 @@ def soak(
             progress("nights", len(made.nights), nights)
 
     with simulate(
-        _loop(golden), visitors, seed, start=START, until=START + nights * DAY, home=home / "home", after=after
+        _loop(golden), visitors, seed, start=START, until=START + nights * DAY, home=home / "home", after=after,
+        remember=False,
     ) as simulation:
         made.seconds = time.perf_counter() - began
-        found = simulation.decisions
-        looks = [one for one in found if one.kind == "look"]
-        made.decisions = len(found)
-        made.trainings = sum(one.verdict == "TRAIN" for one in looks)
-        made.promotions = sum(one.verdict == "PROMOTE" for one in found)
-        sizes = [len(dumps(asdict(one))) for one in looks]
         made.look_bytes, made.last_look_bytes = round(sum(sizes) / max(1, len(sizes))), max(sizes[-7:], default=0)
         made.events = sum(simulation.ledger.count(NAME, kind) for kind in ("interaction", "outcome", "assignment"))
     made.status_seconds = _status(home / "home")

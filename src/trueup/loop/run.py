@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict
-from trueup.core.memory import give_back
 from trueup.core.parameters import typed
 from trueup.core.values import to_json
 from trueup.loop.card import write_card
@@ -83,7 +82,7 @@ def _kept(context: Context, made: list[Decision | None], seen: list[Ruling]) -> 
     write_card(context.loop, context.ledger, seen, found)
     _seal(context)
     if any(decision.kind == "look" for decision in found):
-        give_back()
+        context.ledger.give_back()
     return found
 
 

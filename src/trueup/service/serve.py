@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from trueup.core.errors import ArgumentError, Busy
+from trueup.core.memory import settle
 from trueup.loop.pipeline import Drive, follow
 from trueup.service.board import LOCK, Board
 from trueup.service.durable import driver
@@ -63,6 +64,7 @@ class Service:
         Raises Busy, naming the process, where another service holds the home; with `once`, what a
         loop's work raised.
         """
+        settle()
         with self._holding(), Ledger.open(self.home, clock=self._clock) as ledger:
             self._log = Log(self.home, self._tell)
             self._engine = durable = driver(self.home, self._durable, self._log.say)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from trueup.core.clock import Clock
 from trueup.core.errors import ArgumentError, StoreError, UnknownName
 from trueup.core.events import KINDS
+from trueup.core.memory import give_back
 from trueup.store import _arrow, _files, sql
 from trueup.store._seal import Sealed, Sealing
 from trueup.store._writer import Writer
@@ -51,7 +52,8 @@ class History:
     """Answers questions over all events of a home. One question at a time, whatever the thread.
 
     The journal's tail is kept as a table within this process's DuckDB and catches up at each
-    question; sealing keeps it small.
+    question; after a sealing a new DuckDB begins with what is left of it, for one that deletes and
+    inserts for months keeps more and more.
     """
 
     def __init__(self, home: Path, path: Path, clock: Clock, writer: Writer, *, busy: float) -> None:
@@ -59,13 +61,7 @@ class History:
         self._sealing = Sealing(home, path, clock, writer, busy=busy)
         self._source = _arrow.Source(path, busy=busy)
         self._turn = threading.Lock()
-        self._duck = duckdb.connect(config={
-            "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
-            "temp_directory": str(home / "scratch"),
-        })  # fmt: skip
-        self._duck.execute("SET python_enable_replacements = false")
-        self._duck.register("empty", _arrow.EMPTY)
-        self._duck.execute(SQL["tail"])
+        self._duck = self._engine()
         self._segments: list[Segment] = []
         self._catalogued = 0
         self._watermark = 0
@@ -79,6 +75,12 @@ class History:
 
     def seal(self, before_us: int | None, *, min_rows: int) -> Sealed:
         return self._sealing.seal(before_us, min_rows=min_rows)
+
+    def give_back(self) -> None:
+        """Hand memory that no question holds any more back to the system."""
+        with self._turn, _errors():
+            self._duck.execute(SQL["give_back"])
+        give_back()
 
     def query(self, statement: str, params: Sequence[Any] | Mapping[str, Any], *, cut: int | None) -> pa.Table:
         with self._turn:
@@ -156,10 +158,10 @@ class History:
                 self._segments.append(_segment(self._home, row))
                 self._catalogued = row[0]
             if watermark > self._watermark:
-                self._duck.execute(SQL["tail_sealed"], [watermark])
-                self._duck.execute(SQL["tail_packed"])
-                self._watermark = watermark
-                self._upto = max(self._upto, watermark)
+                new = self._engine()
+                self._duck.close()
+                self._duck, self._watermark, self._upto = new, watermark, watermark
+                continue
             if table.num_rows:
                 self._duck.register("chunk", table)
                 self._duck.execute(SQL["tail_grown"])
@@ -168,6 +170,17 @@ class History:
             elif last <= watermark or not table.num_rows:
                 self._upto = max(self._upto, last)
         return self._upto if cut is None else min(cut, self._upto)
+
+    def _engine(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB with an empty tail."""
+        made = duckdb.connect(config={
+            "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+            "temp_directory": str(self._home / "scratch"),
+        })  # fmt: skip
+        made.execute("SET python_enable_replacements = false")
+        made.register("empty", _arrow.EMPTY)
+        made.execute(SQL["tail"])
+        return made
 
     def _look(self, connection: sqlite3.Connection) -> tuple[tuple[int, int, list[Any]], int, int]:
         watermark = connection.execute(CATALOGUE["watermark"]).fetchone()[0]

@@ -24,7 +24,6 @@ import pyarrow.parquet as pq
 
 from trueup.core.clock import Clock, to_us
 from trueup.core.errors import StoreError
-from trueup.core.memory import give_back
 from trueup.store import _arrow, _files, sql
 from trueup.store._ids import pack
 from trueup.store._writer import Writer
@@ -81,8 +80,6 @@ class Sealing:
                 rows, files, at = rows + table.num_rows, files + len(made), upto
             with suppress(StoreError):  # tidying only: the next commit tries again
                 self._writer.checkpoint()
-            table = pa.table({})  # the last stretch
-            give_back()
             return Sealed(rows, files, at)
 
     def _write(self, table: pa.Table) -> list[tuple[Any, ...]]:

@@ -237,7 +237,16 @@ class Ledger:
         Does nothing where fewer than `min_rows` wait. Raises Busy where another process is at it.
         Nothing is lost, doubled or hidden if the process is killed at any point.
         """
-        return self._history().seal(before_us, min_rows=min_rows)
+        done = self._history().seal(before_us, min_rows=min_rows)
+        if done.rows:
+            self.give_back()
+        return done
+
+    def give_back(self) -> None:
+        """Hand back to the system what looking took for a moment, and is not needed before the next look:
+        allocators would keep it."""
+        if self._past is not None:
+            self._past.give_back()
 
     def doctor(self, *, deep: bool = True) -> list[Ailment]:
         """What is wrong with this home; with `deep`, every file is read and its digest compared."""

@@ -54,6 +54,7 @@ def simulate(
     loop: Loop, events: Traffic | Iterable[Event], seed: int = 0, *, start: datetime, until: datetime,
     every: timedelta = timedelta(days=1), home: Path | None = None, base: Path | None = None,
     after: Callable[[Ledger, list[Decision]], Any] | None = None, progress: Progress | None = None,
+    remember: bool = True,
 ) -> Simulation:
     """Run a loop from `start` to `until` on a fake clock, calling `run` once every `every`.
 
@@ -61,7 +62,7 @@ def simulate(
     they became known. `after(ledger, decisions)` is called after each run with what it decided:
     the place where a test's people approve. The same arguments give the same Decisions. The ledger
     lies in `home` (a new temporary folder where it is None) and is open on return: close it, or
-    use the result in a `with`.
+    use the result in a `with`. Over years, `remember=False` leaves the Decisions to the ledger.
     """
     home = home or Path(tempfile.mkdtemp(prefix="trueup-"))
     clock = ManualClock(start)
@@ -76,7 +77,8 @@ def simulate(
         while True:
             client.flush()
             found = run(loop, ledger, base=base, progress=progress)
-            made.decisions.extend(found)
+            if remember:
+                made.decisions.extend(found)
             if after is not None:
                 after(ledger, found)
             client.refresh()

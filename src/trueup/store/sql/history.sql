@@ -47,10 +47,6 @@ CREATE TABLE tail AS SELECT * FROM empty;
 -- What the journal has gained since the last question, as an Arrow table.
 INSERT INTO tail SELECT * FROM chunk;
 
--- name: tail_sealed
--- What history holds by now needs no tail.
-DELETE FROM tail WHERE seq <= ?;
-
--- name: tail_packed
--- Only a checkpoint gives back the memory of deleted rows.
-CHECKPOINT;
+-- name: give_back
+-- Memory that no question holds goes back to the system, and the limit stays what it was.
+RESET memory_limit;
