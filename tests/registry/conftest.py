@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -95,9 +96,11 @@ def ledger(home: Path, clock: ManualClock) -> Iterator[Ledger]:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port below those that the system gives out by itself, so that it stays free while its server is away."""
+    while True:
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", 10_000 + secrets.randbelow(20_000)))
+            return int(found.getsockname()[1])
 
 
 def started(program: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, Queue
@@ -81,7 +83,7 @@ class Up:
         for text in self.process.stdout:
             self._queue.put(json.loads(text))
 
-    def until(self, words: str, seconds: float = 60.0) -> dict[str, Any]:
+    def until(self, words: str, seconds: float = 120.0) -> dict[str, Any]:
         """The next line that holds these words."""
         end = time.monotonic() + seconds
         while True:
@@ -103,7 +105,7 @@ class Up:
         self.process.send_signal(number)
         return self.end()
 
-    def end(self, seconds: float = 60.0) -> int:
+    def end(self, seconds: float = 120.0) -> int:
         code = self.process.wait(seconds)
         self._close()
         return code
@@ -139,7 +141,7 @@ def trueup(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def wait_for(happened: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(happened: Callable[[], Any], seconds: float = 120.0) -> Any:
     """What `happened` gives, once it gives something."""
     end = time.monotonic() + seconds
     while not (found := happened()):
@@ -217,6 +219,14 @@ def start(place: Place) -> Iterator[Callable[..., Up]]:
             one._close()
 
 
+def free_port() -> int:
+    """A port below those that the system gives out by itself, so that it stays free while its server is away."""
+    while True:
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", 10_000 + secrets.randbelow(20_000)))
+            return int(found.getsockname()[1])
+
+
 class Server:
     """A Postgres server of our own, on a free loopback port, with a password."""
 
@@ -229,9 +239,7 @@ class Server:
         self._user = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
         if self._user is not None:
             shutil.chown(folder, self._user)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = str(probe.getsockname()[1])
+        self._port = str(free_port())
         (secret := folder / "secret").write_text("s3cret-word\n")
         secret.chmod(0o644)
         subprocess.run(

@@ -363,7 +363,7 @@ def test_whoever_stops_a_run_leaves_an_engine_whose_server_is_away_behind(ledger
         thread.join(2.5)
         assert thread.is_alive()
         over.set()
-        thread.join(30)
+        thread.join(120)
         assert [str(one) for one in raised] == [f"waiting for {durable.place}"]
     assert durable.stuck, "its thread waits for the server, and says so"
     server.start()

@@ -93,7 +93,7 @@ def test_a_second_backup_copies_what_is_new(ledger: Ledger, tmp_path: Path) -> N
 
 def test_a_backup_is_whole_while_a_service_writes(ledger: Ledger, tmp_path: Path) -> None:
     """Writers are not held up, and the copy is one moment: what was acknowledged before it is in it."""
-    stop, acknowledged = threading.Event(), []
+    stop, more, acknowledged = threading.Event(), threading.Event(), []
 
     def write() -> None:
         with Ledger.open(ledger.home) as other:
@@ -103,6 +103,7 @@ def test_a_backup_is_whole_while_a_service_writes(ledger: Ledger, tmp_path: Path
                 ref = other.artifacts.put_bytes(f"artifact {at}".encode(), ".txt")
                 other.put("l", "file", f"f-{at}", {"file": ref.to_json()})
                 acknowledged.append(at)
+                more.set()
                 at += 20
                 if at % 400 == 0:
                     other.seal(min_rows=100)
@@ -111,6 +112,9 @@ def test_a_backup_is_whole_while_a_service_writes(ledger: Ledger, tmp_path: Path
     writer.start()
     try:
         for number in range(4):
+            for _ in range(3):
+                assert more.wait(120), "it no longer writes"
+                more.clear()
             before = len(acknowledged)
             done = backup(ledger, tmp_path / "kept")
             home = restore(tmp_path / "kept" / done.name, tmp_path / f"again-{number}").home
