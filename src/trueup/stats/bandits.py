@@ -48,7 +48,8 @@ def draw(probabilities: Floats, floor: float, rng: np.random.Generator) -> Choic
 
     Source: Beygelzimer et al., AISTATS 2011.
     """
-    mixed = [float(floor + (1.0 - len(probabilities) * floor) * p) for p in probabilities]
+    rest = 1.0 - len(probabilities) * floor
+    mixed = [floor + rest * p for p in probabilities.tolist()]
     u, arm = float(rng.random()), 0
     while arm < len(mixed) - 1 and u >= mixed[arm]:
         u -= mixed[arm]

@@ -223,9 +223,8 @@ class LinTS(_Linear):
         sd = self.explore * np.sqrt(variance) + 1e-12
         points = mean[..., None] + sd[..., None] * _NODES  # arm j at node n
         gap = (points[..., None] - mean[..., None, None, :]) / sd[..., None, None, :]
-        above = 1.0 / (1.0 + np.exp(np.clip(-1.702 * gap, -500.0, 500.0)))
-        own = np.arange(self.arms)
-        above[..., own, :, own] = 1.0
-        best = above.prod(axis=-1) @ _WEIGHTS
+        gap *= -1.702
+        above = 1.0 / (1.0 + np.exp(np.minimum(gap, 500.0, out=gap), out=gap))
+        best = np.maximum(above, np.eye(self.arms)[:, None, :], out=above).prod(axis=-1) @ _WEIGHTS
         out: Floats = best / best.sum(axis=-1, keepdims=True)
         return out
