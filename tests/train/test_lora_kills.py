@@ -54,7 +54,7 @@ class Undisturbed:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with a job: 120 steps on a tiny model, a checkpoint after each."""
+    """A home with a job: 240 steps on a tiny model, a checkpoint after each; many more than pass before it is killed."""
     folder, store = tmp_path / "home", Artifacts(tmp_path / "home")
     rows = [(f"where is place {at}?", f"near {at * 7 % 10}") for at in range(30)]
     raw = tiny_causal_lm(tmp_path / "raw", [f"{given}\n{answer}" for given, answer in rows], hidden=32)
@@ -64,7 +64,7 @@ def home(tmp_path: Path) -> Path:
         "input": [dumps(given) for given, _ in rows], "target": [dumps(answer) for _, answer in rows],
         "weight": [1.0] * len(rows), "part": ["new"] * len(rows),
     }), tmp_path / "rows.parquet")
-    trainer = Lora(r=4, dropout=0.1, learning_rate=1e-3, batch=5, epochs=20, save_every=timedelta(0))
+    trainer = Lora(r=4, dropout=0.1, learning_rate=1e-3, batch=5, epochs=40, save_every=timedelta(0))
     job = TrainJob(
         "kills", values.to_json(trainer), store.put_file(tmp_path / "rows.parquet"), "text", seed=5,
         base=store.put_tree(tmp_path / "base"), budget=Budget(seconds=250, megabytes=2_000),
