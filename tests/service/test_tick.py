@@ -108,6 +108,21 @@ def test_a_short_fault_is_told_to_nobody(context: Context, flaky: Flaky, project
     assert raised(context.ledger, "toys") == []
 
 
+def test_whoever_reads_that_a_projection_fails_finds_it_in_the_file(context: Context, flaky: Flaky) -> None:
+    """The board is written before the line, and again before the one that says that it is over."""
+    home, found = context.ledger.home, []
+    board = Board(home)
+    board.write(force=True)
+    said = Log(home, lambda _: found.append("toy/toys" in json.loads((home / "service.json").read_text())["projections"]))
+    made = Projector(FLAKY, lambda: [context], board, said)
+    made._one(context)
+    flaky.broken = False
+    made._again.clear()
+    made._one(context)
+    said.close()
+    assert found == [True, False]
+
+
 def test_a_dead_mlflow_and_the_alert_about_it_go_through_one_list(context: Context) -> None:
     """REG-02, MON-01: what `run` calls: MLflow is away, and the file says so, once, with what helps."""
     from dataclasses import replace

@@ -199,14 +199,17 @@ class Keeper(threading.Thread):
         context = Context(
             self.loop, ledger, base=self._base, stop=self._over.is_set, progress=partial(self._progress, cycle=False),
         )
-        asked = self._asked and self._training_asked(context)
-        _, state = read(ledger, name)
-        made = tick(context, now=asked)
+        wanted, self._asked = self._asked, False  # before the signals are read: one that comes later asks again
+        try:
+            asked = wanted and self._training_asked(context)
+            _, state = read(ledger, name)
+            made = tick(context, now=asked)
+        except BaseException:
+            self._asked |= wanted
+            raise
         if asked and (state.cycle is not None or state.paused is not None):
-            pass  # it is asked again when the cycle has ended
-        else:
-            self._asked = False
-        _, state = read(ledger, name)
+            self._asked = True  # when the cycle has ended
+        generation, state = read(ledger, name)
         self._releasing = state.release is not None
         begun = state.cycle is not None and self.loop.mode != "observe"  # which leaves it as it stands
         self._next = None if state.paused is not None or begun else self._look_after(state)
@@ -216,7 +219,7 @@ class Keeper(threading.Thread):
         if self._cycle is None:
             self._board.doing(name, None)
             if begun and state.paused is None and not self._over.is_set():
-                self._begin(context, state)
+                self._begin(generation, state)
         if made or (self._dirty_plan() and not self._over.is_set()):
             self._plan(context)
 
@@ -238,10 +241,9 @@ class Keeper(threading.Thread):
 
     # -- cycles ------------------------------------------------------------------------------------
 
-    def _begin(self, context: Context, state: LoopState) -> None:
+    def _begin(self, generation: int, state: LoopState) -> None:
         """Have the cycle that the state names performed beside the ticks."""
         assert state.cycle is not None
-        generation, _ = self._ledger.state(self.loop.name)
         self._hold = hold = threading.Event()
         here = Context(
             self.loop, self._ledger, base=self._base, progress=partial(self._progress, cycle=True),
@@ -249,8 +251,10 @@ class Keeper(threading.Thread):
         )
         thread = threading.Thread(target=self._perform, args=(here,), name=f"cycle-{self.loop.name}", daemon=True)
         self._cycle = _Cycle(state.cycle["id"], state.champion, generation, thread)
+        self._board.write(force=True)  # whoever reads the line below finds the same in `status`
         self._log.say(self.loop.name, f"run {state.cycle['id']} begins, or goes on", run=state.cycle["id"])
         thread.start()
+        self._react(read(self._ledger, self.loop.name)[1])  # what was noticed before there was a cycle to hold
 
     def _perform(self, context: Context) -> None:
         cycle = self._cycle
