@@ -196,17 +196,32 @@ def storm(folder: Path, kills: int, seed: int) -> dict[str, int]:
     actors = {name: Actor(name, home, clock, rng.randrange(1 << 30)) for name in ACTORS}
     done: Counter[str] = Counter()
     try:
-        for _ in range(kills):
+        for at in range(kills):
+            if at in (kills // 3, 2 * kills // 3):
+                calm(home, clock)
             time.sleep(rng.expovariate(1 / 0.25))
             name = rng.choices(list(actors), [WEIGHTS[name] for name in actors])[0]
             actors[name].kill()
             done[name.partition("-")[0]] += 1
             actors[name] = Actor(name, home, clock, rng.randrange(1 << 30))
+        calm(home, clock, moved=True)
     finally:
         for actor in actors.values():
             os.kill(actor.pid, signal.SIGKILL)
             os.waitpid(actor.pid, 0)
     return dict(done)
+
+
+def calm(home: Path, clock: FastClock, *, moved: bool = False) -> None:
+    """Kill nobody until a release more has begun, and (`moved`) one has moved on: a machine that starts the
+    actors more slowly than they are killed would prove nothing. The ledger is closed before the next fork."""
+    with Ledger.open(home, clock=clock) as ledger:
+        before, end = len(ledger.decisions("toys", kind="start")), time.monotonic() + 200
+        while len(ledger.decisions("toys", kind="start")) == before or (moved and not any(
+            ledger.decisions("toys", kind=kind) for kind in ("step", "promote")
+        )):
+            assert time.monotonic() < end, "the loop no longer moves"
+            time.sleep(0.1)
 
 
 @pytest.mark.chaos

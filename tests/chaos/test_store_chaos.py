@@ -119,7 +119,7 @@ def role(number: int) -> str:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     rng = random.Random(20260301)
     home = tmp_path / "home"
@@ -127,7 +127,7 @@ def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None
     alive = [Worker(home, number, role(number)) for number in range(WORKERS)]
     dead: list[Worker] = []
     end = time.monotonic() + SECONDS
-    while len(dead) < KILLS and time.monotonic() < end:
+    while len(dead) < KILLS // 4 or (len(dead) < KILLS and time.monotonic() < end):  # as long as it takes on a slow machine
         ready = [one for one in alive if b"ready" in one.heard]
         if ready:
             time.sleep(rng.expovariate(8))  # the moment of the kill is what is random here
@@ -144,7 +144,6 @@ def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None
     for one in alive:
         one.kill()
     said = [words for one in [*dead, *alive] for words in one.acknowledged()]
-    assert len(dead) >= KILLS // 4, "too slow a machine for this to say anything"
     print(f"{len(dead)} kills, {sum(words[0] == 'event' for words in said)} calls acknowledged")
     check(home, said)
 

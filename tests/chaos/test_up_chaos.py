@@ -166,9 +166,9 @@ def await_moment(folder: Path, rng: random.Random) -> None:
     time.sleep(0.05 * rng.random())
 
 
-def kill_training(folder: Path) -> bool:
-    """Kill the next training subprocess that is alive, if one comes within some seconds."""
-    end = time.monotonic() + 4.0
+def kill_training(folder: Path, patience: float) -> bool:
+    """Kill the next training subprocess that is alive, if one comes within so many seconds."""
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         with suppress(OSError, ValueError):
             pid = int((folder / "training").read_text())
@@ -242,6 +242,7 @@ def storm(
     actors = {name: Actor(name, folder, clock, rng.randrange(1 << 30)) for name in ACTORS}
     done: Counter[str] = Counter()
     moments: Counter[str] = Counter()
+    calm = False
     try:
         for at in range(MAKING if database is None else 0):
             await_making(folder, rng)
@@ -255,9 +256,12 @@ def storm(
             time.sleep(rng.expovariate(1 / 0.5))
             name = rng.choices(["up", "training", "approver", "writer"], [5, 3, 1, 1])[0]
             if name == "training":
-                if kill_training(folder):
+                if kill_training(folder, 4.0 if done[name] else 60.0):
                     done[name] += 1
                 continue
+            if not calm and sum(done.values()) >= kills // 2:  # what is killed before it has begun proves nothing
+                settle(folder, clock)
+                calm = True
             if name == "up":
                 await_moment(folder, rng)
                 moments[at_work(folder)] += 1
@@ -274,7 +278,7 @@ def storm(
 
 
 def settle(folder: Path, clock: FastClock) -> None:
-    """Let the last service work in peace until it has promoted once more."""
+    """Let the service work in peace until it has a candidate more, however slow the machine."""
     with Ledger.open(folder / "home", clock=clock) as ledger:
         before = len(ledger.decisions("toys", kind="candidate"))
         end = time.monotonic() + 120

@@ -39,6 +39,7 @@ from trueup.store import lock
 LOCK = "durable"
 REST = 60.0  # seconds without a run after which a service lets go of the engine
 AWAY = 2.0   # seconds after which an engine that does not record what a stage gave is taken to be away
+RECORDED = 2.0  # seconds that an engine is given to record how a run ended
 CLOSING = 10.0  # seconds that letting go of it takes at most
 _OPEN = ("PENDING", "ENQUEUED", "DELAYED", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -228,7 +229,7 @@ class Durable:
         assert live.result is not None
         recorded = threading.Thread(target=self._recorded, args=(live.run["id"],), name="durable-end", daemon=True)
         recorded.start()
-        recorded.join(AWAY)
+        recorded.join(RECORDED)
         return live.result
 
     def _recorded(self, ident: str) -> None:
@@ -236,7 +237,8 @@ class Durable:
         from dbos import DBOS
 
         with suppress(Exception):  # it has ended: what the engine says of it is for people
-            for _ in range(40):
+            until = time.monotonic() + RECORDED
+            while time.monotonic() < until:
                 found = DBOS.get_workflow_status(ident)
                 if found is None or found.status not in _OPEN:
                     return
