@@ -41,7 +41,8 @@ class Hook:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
-        self.url = f"json://127.0.0.1:{self.server.server_port}/hook"
+        # a machine that stands still for some seconds is no failure of the hook
+        self.url = f"json://127.0.0.1:{self.server.server_port}/hook?cto=60&rto=60"
 
     def close(self) -> None:
         self.server.shutdown()
