@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trueup.core.errors import Held
+from trueup.core.errors import Held, StoreFull
 from trueup.loop import load_loop
 from trueup.loop.run import request
 from trueup.release import rollback
@@ -106,3 +107,34 @@ def test_trn_05_a_rollback_between_the_look_and_the_beginning_of_its_run_holds_t
         if thread.name == "cycle-toys":
             thread.join(60)
     assert held.is_set(), "the run goes on under a champion that was taken away"
+
+
+def test_trn_14_a_run_that_cannot_go_on_is_tried_less_and_less_whatever_ticks_meanwhile(
+    place: Any, ledger: Ledger, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its failure is said once, and nobody says that it works again before it does."""
+    tried: list[float] = []
+    at = [1000.0]
+
+    def drive(*_: Any) -> Any:
+        tried.append(at[0] - 1000.0)
+        raise StoreFull("expected room on the disk, got none")
+
+    keeper = make(drive)
+    monkeypatch.setattr(module.time, "monotonic", lambda: at[0])
+
+    def tick() -> list[str]:
+        keeper.attempt()
+        for thread in [one for one in threading.enumerate() if one.name == "cycle-toys"]:
+            thread.join()
+        lines = [json.loads(line)["text"] for line in (place.home / "logs" / "up.log").read_text().splitlines()]
+        return [line for line in lines if "failed" in line or "works again" in line]
+
+    for second in range(0, 100, 1):
+        at[0] = 1000.0 + second
+        said = tick()
+    assert tried == [0, 5, 15, 35, 75]
+    assert len(said) == 1
+    assert "failed, and is tried again: expected room on the disk, got none" in said[0]
+    assert isinstance(keeper.failure, StoreFull)
+    assert keeper._board.read()["loops"]["toys"]["error"]["tries"] == 5

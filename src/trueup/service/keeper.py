@@ -66,8 +66,7 @@ class Keeper(threading.Thread):
         self._next: datetime | None = None
         self._releasing, self._dirty = False, True
         self._ticked, self._cost, self._planned = 0.0, 0.0, -float("inf")
-        self._wait, self._until = Backoff(), 0.0
-        self.failure: Exception | None = None
+        self._ticks, self._runs = Backoff(), Backoff()  # a run that fails is tried less and less, whatever ticks meanwhile
 
     # -- called by the service ---------------------------------------------------------------------
 
@@ -97,7 +96,7 @@ class Keeper(threading.Thread):
                 self._say_decisions(generation)
                 self._generation = generation
                 self._react(state)
-                self._until = 0.0
+                self._ticks.until = self._runs.until = 0.0
                 self._wake.set()
             signals = ledger.count(name, "signal")
             if signals != self._signals:
@@ -105,11 +104,11 @@ class Keeper(threading.Thread):
                 self._wake.set()
             self._dirty = True
         since = time.monotonic() - self._ticked
-        if time.monotonic() < self._until:
+        if time.monotonic() < self._ticks.until:
             return
         due = self._next is not None and ledger.clock.now() >= self._next
         quick = self._dirty and since >= max(self._pace.events, SHARE * self._cost)
-        if due or self._until or (self._releasing and (quick or since >= self._pace.release)):
+        if due or self._ticks.due or self._runs.due or (self._releasing and (quick or since >= self._pace.release)):
             self._wake.set()
 
     def _react(self, state: LoopState) -> None:
@@ -172,7 +171,7 @@ class Keeper(threading.Thread):
                     elif not self._wake.is_set() or self.failure is not None or self._over.is_set():
                         return
         except Busy as busy:
-            self.failure = busy
+            self._ticks.error = busy
 
     def attempt(self) -> None:
         """One tick; what it raises is said, and it is tried again after a while."""
@@ -183,13 +182,9 @@ class Keeper(threading.Thread):
         except Held:
             return
         except Exception as error:  # whatever it is, the service lives on
-            self._failed("the tick", error)
+            self._failed(self._ticks, "the tick", error)
         else:
-            if self._wait.over():
-                self._board.note(self.loop.name, error=None)
-                self._board.write(force=True)  # whoever reads the line below finds the same in `status`
-                self._log.say(self.loop.name, "it works again")
-            self._until, self.failure = 0.0, None
+            self._works(self._ticks)
         self._ticked = time.monotonic()
         self._cost = self._ticked - began
         self._told()
@@ -218,7 +213,8 @@ class Keeper(threading.Thread):
         )
         if self._cycle is None:
             self._board.doing(name, None)
-            if begun and state.paused is None and not self._over.is_set():
+            if begun and state.paused is None and not self._over.is_set() and time.monotonic() >= self._runs.until:
+                self._runs.until = 0.0
                 self._begin(generation, state)
         if made or (self._dirty_plan() and not self._over.is_set()):
             self._plan(context)
@@ -261,29 +257,37 @@ class Keeper(threading.Thread):
         assert cycle is not None
         try:
             again(partial(finish, drive=self._drive), context)
-            if self._wait.over():
-                self._board.note(self.loop.name, error=None)
+            self._works(self._runs)
         except Held:
             self._board.doing(self.loop.name, None)  # before the line, as for every other
             self._board.write(force=True)
             self._log.say(self.loop.name, f"run {cycle.id} is held, and goes on from where it stopped", run=cycle.id)
         except Exception as error:
-            self._failed(f"run {cycle.id}", error)
+            self._failed(self._runs, f"run {cycle.id}", error)
         finally:
             self._cycle = None
-            if not self._until:
+            if not self._runs.until:
                 self._wake.set()
 
-    def _failed(self, what: str, error: Exception) -> None:
+    @property
+    def failure(self) -> Exception | None:
+        """What the last tick, or the last run, has raised."""
+        return self._ticks.error or self._runs.error
+
+    def _works(self, part: Backoff) -> None:
+        """Say that what failed does so no more, once nothing else fails."""
+        if part.over() and self.failure is None:
+            self._board.note(self.loop.name, error=None)
+            self._board.write(force=True)  # whoever reads the line below finds the same in `status`
+            self._log.say(self.loop.name, "it works again")
+
+    def _failed(self, part: Backoff, what: str, error: Exception) -> None:
         """Say it, once for each kind of failure, and wait longer each time."""
         words = error.message if isinstance(error, TrueupError) else f"{type(error).__name__}: {error}"
         cure = getattr(error, "cure", "")
-        seconds = self._wait.next()
-        if isinstance(error, Refused):  # no time cures it, a person may
-            seconds = LAST
-        self._until, self.failure = time.monotonic() + seconds, error
-        self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": self._wait.tries})
-        if self._wait.new(words):
+        new = part.failed(error, words)
+        self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": part.tries})
+        if new:
             self._board.write(force=True)
             self._log.say(self.loop.name, f"{what} failed, and is tried again: {words}", "error", cure=cure)
             with suppress(Exception):  # the ledger itself may be what fails
@@ -320,22 +324,29 @@ class _Cycle:
 
 
 class Backoff:
-    """Waits that grow: 5 s, 10, 20, and five minutes at most."""
+    """What has failed, and when it is tried again: after 5 s, 10, 20, and five minutes at most."""
 
     def __init__(self) -> None:
-        self.tries, self._words = 0, ""
+        self.tries, self.until, self._words = 0, 0.0, ""
+        self.error: Exception | None = None
 
-    def next(self) -> float:
+    def failed(self, error: Exception, words: str) -> bool:
+        """Wait longer than the last time; whether these words are new."""
         self.tries += 1
-        return min(LAST, FIRST * 2.0 ** (self.tries - 1))
-
-    def new(self, words: str) -> bool:
-        """Whether these words were not the last ones."""
+        seconds = min(LAST, FIRST * 2.0 ** min(self.tries - 1, 10))
+        if isinstance(error, Refused):  # no time cures it, a person may
+            seconds = LAST
+        self.until, self.error = time.monotonic() + seconds, error
         before, self._words = self._words, words
         return before != words
 
+    @property
+    def due(self) -> bool:
+        """Whether the wait after a failure has passed."""
+        return 0.0 < self.until <= time.monotonic()
+
     def over(self) -> bool:
         """Forget the failures; whether there were any."""
-        before, self.tries, self._words = self.tries, 0, ""
+        before = self.tries
+        self.tries, self.until, self.error, self._words = 0, 0.0, None, ""
         return before > 0
-
