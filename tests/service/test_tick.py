@@ -113,7 +113,10 @@ def test_whoever_reads_that_a_projection_fails_finds_it_in_the_file(context: Con
     home, found = context.ledger.home, []
     board = Board(home)
     board.write(force=True)
-    said = Log(home, lambda _: found.append("toy/toys" in json.loads((home / "service.json").read_text())["projections"]))
+    said = Log(
+        home, lambda _: found.append("toy/toys" in json.loads((home / "service.json").read_text())["projections"]),
+        before=board.catch_up,
+    )
     made = Projector(FLAKY, lambda: [context], board, said)
     made._one(context)
     flaky.broken = False

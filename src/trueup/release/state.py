@@ -127,10 +127,11 @@ def read(ledger: Ledger, loop: str) -> tuple[int, LoopState]:
 
 def definition(ledger: Ledger, loop: str) -> tuple[str, dict[str, Any]] | None:
     """The id and the JSON of the definition that a loop was last seen with; None where none has run."""
-    found = ledger.records(loop, DEFINED, newest=True, limit=1)
-    used = ledger.records(loop, USED, newest=True, limit=1)
-    if used and (again := defined(ledger, loop, used[0]["definition"])) is not None:
-        return used[0]["definition"], again
+    if used := ledger.records(loop, USED, newest=True, limit=1):
+        digest = str(used[0]["definition"])
+        body = defined(ledger, loop, digest)
+        return None if body is None else (digest, body)
+    found = ledger.records(loop, DEFINED, newest=True, limit=1)  # of a ledger that counted no changes yet
     return (str(found[0]["id"]), found[0]["json"]) if found else None
 
 

@@ -67,18 +67,26 @@ class Board:
             found: dict[str, Any] = json.loads(json.dumps(self._data, default=str))
             return found
 
+    def catch_up(self) -> None:
+        """Have everything noted so far in the file: whoever reads a line of the log finds the same in `status`."""
+        with self._writing:
+            if self._dirty:
+                self._put()
+
     def write(self, *, force: bool = False) -> None:
         """Write the file where something has changed, twice a second at most."""
-        if not force and (not self._dirty or time.monotonic() - self._written < EVERY):
-            return
-        with self._writing:
-            with self._lock:
-                text, self._dirty = json.dumps(self._data, default=str), False
-            self._written = time.monotonic()
-            temporary = self._path.with_name(f".{FILE}")
-            with suppress(OSError):  # on a full disk the work goes on, and only this is old
-                temporary.write_text(text, encoding="utf-8")
-                os.replace(temporary, self._path)
+        if force or (self._dirty and time.monotonic() - self._written >= EVERY):
+            with self._writing:
+                self._put()
+
+    def _put(self) -> None:
+        with self._lock:
+            text, self._dirty = json.dumps(self._data, default=str), False
+        self._written = time.monotonic()
+        temporary = self._path.with_name(f".{FILE}")
+        with suppress(OSError):  # on a full disk the work goes on, and only this is old
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self._path)
 
 
 def service(home: Path) -> dict[str, Any] | None:

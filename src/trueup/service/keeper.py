@@ -247,7 +247,6 @@ class Keeper(threading.Thread):
         )
         thread = threading.Thread(target=self._perform, args=(here,), name=f"cycle-{self.loop.name}", daemon=True)
         self._cycle = _Cycle(state.cycle["id"], state.champion, generation, thread)
-        self._board.write(force=True)  # whoever reads the line below finds the same in `status`
         self._log.say(self.loop.name, f"run {state.cycle['id']} begins, or goes on", run=state.cycle["id"])
         thread.start()
         self._react(read(self._ledger, self.loop.name)[1])  # what was noticed before there was a cycle to hold
@@ -259,8 +258,7 @@ class Keeper(threading.Thread):
             again(partial(finish, drive=self._drive), context)
             self._works(self._runs)
         except Held:
-            self._board.doing(self.loop.name, None)  # before the line, as for every other
-            self._board.write(force=True)
+            self._board.doing(self.loop.name, None)
             self._log.say(self.loop.name, f"run {cycle.id} is held, and goes on from where it stopped", run=cycle.id)
         except Exception as error:
             self._failed(self._runs, f"run {cycle.id}", error)
@@ -278,7 +276,6 @@ class Keeper(threading.Thread):
         """Say that what failed does so no more, once nothing else fails."""
         if part.over() and self.failure is None:
             self._board.note(self.loop.name, error=None)
-            self._board.write(force=True)  # whoever reads the line below finds the same in `status`
             self._log.say(self.loop.name, "it works again")
 
     def _failed(self, part: Backoff, what: str, error: Exception) -> None:
@@ -288,7 +285,6 @@ class Keeper(threading.Thread):
         new = part.failed(error, words)
         self._board.note(self.loop.name, error={"what": what, "error": words, "cure": cure, "at": now(), "tries": part.tries})
         if new:
-            self._board.write(force=True)
             self._log.say(self.loop.name, f"{what} failed, and is tried again: {words}", "error", cure=cure)
             with suppress(Exception):  # the ledger itself may be what fails
                 at = to_us(self._ledger.clock.now())

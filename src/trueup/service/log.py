@@ -38,17 +38,21 @@ class Line:
 
 
 class Log:
-    """Writes each line, as JSON, to `<home>/logs/up.log` (5 MB, five old ones kept), and tells it on."""
+    """Writes each line, as JSON, to `<home>/logs/up.log` (5 MB, five old ones kept), and tells it on.
+    `before` is called ahead of each: what a reader will compare with it has to be there first."""
 
-    def __init__(self, home: Path, tell: Callable[[Line], None] = lambda _: None) -> None:
+    def __init__(
+        self, home: Path, tell: Callable[[Line], None] = lambda _: None, *, before: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = home / "logs" / "up.log"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = RotatingFileHandler(self.path, maxBytes=BYTES, backupCount=FILES, encoding="utf-8")
         self._file.setFormatter(logging.Formatter("%(message)s"))
-        self._tell = tell
+        self._tell, self._before = tell, before
 
     def say(self, loop: str, text: str, level: Level = "info", **facts: Any) -> None:
         """Write a line; a full disk loses the line, and stops nothing."""
+        self._before()
         line = Line(datetime.now(UTC), loop, text, level, facts)
         record = logging.LogRecord("trueup", logging.INFO, "", 0, dumps(line.to_json()), None, None)
         try:

@@ -66,14 +66,13 @@ class Service:
         """
         settle()
         with self._holding(), Ledger.open(self.home, clock=self._clock) as ledger:
-            self._log = Log(self.home, self._tell)
+            self._log = Log(self.home, self._tell, before=self.board.catch_up)
             self._engine = durable = driver(self.home, self._durable, self._log.say)
             self._drive: Drive = durable or follow
             try:
                 self._sources = sources(self._files)
                 for source in self._sources:
                     self._adopt(source, ledger)
-                self.board.write(force=True)
                 self._log.say("", f"up: {', '.join(self._keepers)} in {self.home}", pid=os.getpid())
                 self._serve(ledger, once, lasting)
             finally:
@@ -99,7 +98,6 @@ class Service:
 
     def _serve(self, ledger: Ledger, once: bool, lasting: timedelta | None) -> None:
         end = float("inf") if lasting is None else time.monotonic() + lasting.total_seconds()
-        self.board.write(force=True)
         if once:
             self._once(ledger)
             return
@@ -177,7 +175,6 @@ class Service:
             )
             self.board.note(name, file=str(source.path), broken=None)
             if start:
-                self.board.write(force=True)
                 self._log.say(name, f"{source.path.name} brings a new loop")
                 keeper.notice(True)
                 keeper.start()
@@ -191,7 +188,6 @@ class Service:
             source.read()
             for name in names:
                 self.board.note(name, broken=source.broken)
-            self.board.write(force=True)  # whoever reads the line below finds the same in `status`
             if source.broken is not None and source.broken != before:
                 self._log.say("", f"{source.path.name} cannot be used, the last good one goes on: {source.broken}", "error")
             if source.broken is None:
@@ -199,7 +195,6 @@ class Service:
                 for name in names - set(source.loops):
                     self._keepers.pop(name).stop()
                     self.board.forget(name)
-                    self.board.write(force=True)
                     self._log.say(name, f"is no longer in {source.path.name}: it is left as it stands", "warning")
 
     def _told(self) -> None:

@@ -114,7 +114,6 @@ class Projector(threading.Thread):
                 "error": _words(error), "tries": tries, "at": now(), "wait": wait,
             })
             if tries == 1:
-                self._board.write(force=True)  # whoever reads the line below finds the same in `status`
                 self._log.say(loop, f"{name} failed, and is tried again: {_words(error)}", "warning")
             elif tries == TOLD:
                 _tell(self._projection, context, _words(error))
@@ -122,7 +121,6 @@ class Projector(threading.Thread):
             if self._tries.pop(loop, 0):
                 self._again.pop(loop, None)
                 self._board.projection(f"{name}/{loop}", None)
-                self._board.write(force=True)
                 self._log.say(loop, f"{name} is there again")
 
 
