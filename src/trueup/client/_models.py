@@ -43,7 +43,7 @@ class Models:
             return self._loaded[candidate]
 
     def _load(self, candidate: str, trust_code: bool) -> Predictor:
-        from trueup.models import load
+        from trueup.models import load, with_parameters
 
         with self._source.use() as ledger:
             record = ledger.get(self._loop, "candidate", candidate)
@@ -58,4 +58,4 @@ class Models:
             ref = Ref.from_json(record["model"])
             ledger.artifacts.verify(ref)
             folder = ledger.artifacts.path(ref)
-        return load(folder, trust_code=trust_code)
+        return with_parameters(load(folder, trust_code=trust_code), record.get("parameters") or {})

@@ -193,6 +193,7 @@ class Client:
 
     def load(self, choice: Choice, *, trust_code: bool = False, candidate: str | None = None) -> Predictor:
         """The model of the chosen candidate; kept, so that only the first call of a candidate loads it.
+        A model that takes parameters answers with the candidate's.
 
         `candidate` is another one's id: an interleaved choice names two in its parameters.
 

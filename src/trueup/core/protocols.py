@@ -42,6 +42,19 @@ class Predictor(Protocol):
         ...
 
 
+@runtime_checkable
+class ParameterPredictor(Predictor, Protocol):
+    """A model whose answers depend on the parameters of its candidate: a prompt, a threshold.
+
+    Where a model takes none, only the application knows what they change, and no stage may judge a
+    candidate with parameters by the answers of its model.
+    """
+
+    def with_parameters(self, parameters: Mapping[str, Json]) -> Predictor:
+        """The model that answers with these parameters; those that are missing keep their defaults."""
+        ...
+
+
 class Embedder(Protocol):
     """Whatever turns text into vectors."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import TrueupError
 from trueup.core.secrets import Env, File
 from trueup.core.task import Outcome
-from trueup.release import Full, Shadow
+from trueup.release import AB, Bandit, Full, Shadow, unproved
 from trueup.triggers import Feedback
 
 if TYPE_CHECKING:
@@ -145,7 +145,33 @@ def _release(loop: Loop) -> Iterator[Problem]:
         yield Problem(
             "risk", f"per='year' promises at most {alpha:.0%} a year: {1 - (1 - alpha) ** 5:.0%} in five years", severe=False
         )
+    if words := unproved(loop.release):
+        yield Problem("release", words)
+    yield from _parameters(loop)
     terms = Context(loop, None).terms()  # type: ignore[arg-type]
     for stage in loop.release:
         for words in stage.problems(terms):
             yield Problem("release", words)
+
+
+def _parameters(loop: Loop) -> Iterator[Problem]:
+    """That candidates have parameters, and something would judge them by models that may take none."""
+    from trueup.models import LocalModel, require_parameters
+
+    given = {one.name: one.default for one in loop.task.parameters}
+    for stage in loop.release:
+        if isinstance(stage, AB | Bandit):
+            given |= {name: None for arm in stage.arms.values() for name in arm}
+    if not given or not any(isinstance(stage, Shadow) for stage in loop.release):
+        return
+    if loop.champion is None or isinstance(loop.champion, LocalModel):
+        yield Problem(
+            "release", "candidates have parameters, and a Shadow judges them by their models' answers: where a model takes "
+            "no parameters, its release is not begun",
+            severe=False,
+        )
+        return
+    try:
+        require_parameters(loop.champion, given, "candidates")
+    except TrueupError as error:
+        yield Problem("release", str(error))

@@ -76,12 +76,24 @@ class Context:
                 raise Held("waiting")
             time.sleep(min(left, 0.1))
 
-    def predictor(self, ident: str) -> Predictor:
-        """The model of a candidate, loaded once."""
+    def model(self, ident: str) -> Predictor:
+        """The model of a candidate, loaded once, with the candidate's parameters where it takes any."""
+        from trueup.models import with_parameters
+
         if ident not in self._predictors:
             found = candidate(self.ledger, self.loop.name, ident)
-            self._predictors[ident] = _loaded(self.ledger.artifacts.path(found.model))
+            self._predictors[ident] = with_parameters(_loaded(self.ledger.artifacts.path(found.model)), found.parameters)
         return self._predictors[ident]
+
+    def predictor(self, ident: str) -> Predictor:
+        """The model of a candidate whose answers are to be judged; raises Refused where the candidate has
+        parameters and its model takes none."""
+        from trueup.models import require_parameters
+
+        found = candidate(self.ledger, self.loop.name, ident)
+        if found.parameters:
+            require_parameters(_loaded(self.ledger.artifacts.path(found.model)), found.parameters, ident)
+        return self.model(ident)
 
     def terms(self) -> Terms:
         """What a release of this loop runs under."""

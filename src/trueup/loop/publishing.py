@@ -215,8 +215,12 @@ def _gates(context: Context, key: str, ident: str, state: LoopState) -> dict[str
     ledger, loop = context.ledger, context.loop
     begun = ledger.get(loop.name, BEGUN, key)
     assert begun is not None
+    found = candidate(ledger, loop.name, ident)
+    if loop.gates and state.champion and found.parameters != candidate(ledger, loop.name, state.champion).parameters:
+        for one in (ident, state.champion):  # gates would compare answers without what tells the two apart
+            context.predictor(one)
     return perform(context, key, GATES, {
-        "model": candidate(ledger, loop.name, ident).model.to_json(), "champion": state.champion,
+        "model": found.model.to_json(), "champion": state.champion, "parameters": found.parameters,
         "golden": [one.load().digest for one in loop.golden() if hasattr(one, "path")],
         "gates": to_json(loop.gates, context.base), "cut": begun["cut"], "now": begun["at"], "snapshot": None,
         "metrics": {},

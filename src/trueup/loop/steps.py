@@ -70,15 +70,17 @@ def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
 
 def gates(context: Context, data: dict[str, Any]) -> dict[str, Any]:
     """Ask every gate, and write the report for people:
-    {"model", "champion", "snapshot", "cut", "now"} -> {"passed", "gates", "report"}."""
+    {"model", "champion", "snapshot", "cut", "now", "parameters"?} -> {"passed", "gates", "report"}. A
+    trained model has no `parameters` of its own: it answers with those that it would be registered with."""
     from trueup.data import use
     from trueup.evaluate import Remembered, gate_seed
-    from trueup.models import load
+    from trueup.models import load, with_parameters
 
     ledger, loop = context.ledger, context.loop
     model = Ref.from_json(data["model"])
-    challenger = Remembered(load(ledger.artifacts.path(model), trust_code=True).predict)
-    champion = Remembered(context.predictor(data["champion"]).predict) if data["champion"] else None
+    parameters = data["parameters"] if "parameters" in data else inherited(context, data["champion"])
+    challenger = Remembered(with_parameters(load(ledger.artifacts.path(model), trust_code=True), parameters).predict)
+    champion = Remembered(context.model(data["champion"]).predict) if data["champion"] else None
     sets = {one.name: items_of(context, one, data["cut"], data["now"]) for one in loop.golden()}
     results = []
     for gate in loop.gates:

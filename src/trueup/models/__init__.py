@@ -6,9 +6,10 @@ from trueup.models.embedders import HashingEmbedder
 from trueup.models.encoder import Encoder
 from trueup.models.features import Features
 from trueup.models.foreign import checked_data
-from trueup.models.function import FunctionModel
+from trueup.models.function import FunctionModel, ParameterFunctionModel
 from trueup.models.local import LocalModel, load
 from trueup.models.manifest import Manifest, read_manifest, write_manifest
+from trueup.models.parameters import require_parameters, with_parameters
 from trueup.models.prompts import Prompt
 
 __all__ = [
@@ -19,9 +20,12 @@ __all__ = [
     "HashingEmbedder",
     "LocalModel",
     "Manifest",
+    "ParameterFunctionModel",
     "Prompt",
     "checked_data",
     "load",
     "read_manifest",
+    "require_parameters",
+    "with_parameters",
     "write_manifest",
 ]

@@ -8,7 +8,7 @@ from trueup.core.lazy import lazily
 if TYPE_CHECKING:
     from trueup.release.advance import advance, end
     from trueup.release.canary import Canary
-    from trueup.release.carrier import carrier, unanchored
+    from trueup.release.carrier import carrier, unanchored, unproved
     from trueup.release.experiments.ab import AB
     from trueup.release.experiments.bandit import Bandit
     from trueup.release.experiments.design import Guardrails, NoHarm
@@ -121,6 +121,7 @@ __all__ = [
     "standing",
     "told_as",
     "unanchored",
+    "unproved",
     "verdict_of",
     "waiting",
     "waiting_words",
@@ -136,7 +137,7 @@ __getattr__ = lazily(__name__, {
     "Asked": "shadow.audits", "Audit": "shadow.audits", "answer_audit": "shadow.audits", "audits_open": "shadow.audits",
     "Bandit": "experiments.bandit",
     "Canary": "canary",
-    "carrier": "carrier", "unanchored": "carrier",
+    "carrier": "carrier", "unanchored": "carrier", "unproved": "carrier",
     "carry_in": "people.carrying", "carry_out": "people.carrying", "sign_away": "people.carrying",
     "standing": "people.consent", "waiting_words": "people.consent",
     "waiting": "people.consent:waits",

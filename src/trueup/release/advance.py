@@ -12,7 +12,7 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, DefinitionError, NotFound, UnknownName
 from trueup.core.json import digest
 from trueup.release.canary import Canary, watch
-from trueup.release.carrier import unanchored
+from trueup.release.carrier import unanchored, unjudgeable, unproved
 from trueup.release.levels import next_level
 from trueup.release.people.approval import Approval
 from trueup.release.people.consent import judge, of, request, standing, waiting_words, waits
@@ -70,7 +70,10 @@ def _move(
     scene = Scene(ledger, terms, state, state.release, ledger.cut(), to_us(ledger.clock.now()))
     ruling = broken or _ruling(scene, seen)
     seen(ruling)
-    return _apply(scene, generation, ruling)
+    try:
+        return _apply(scene, generation, ruling)
+    except Unloadable as error:  # by the next stage
+        return _apply(scene, generation, Ruling("INVALID", str(error), ruling.evidence))
 
 
 def _begin(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> Decision | None:
@@ -80,7 +83,10 @@ def _begin(ledger: Ledger, terms: Terms, generation: int, state: LoopState) -> D
         return None
     if state.waiting == state.champion:
         return _drop(ledger, terms, generation, state, "it serves already: nothing to release")
-    if words := unanchored(terms.stages, terms.risk, state):
+    words = unanchored(terms.stages, terms.risk, state) or unproved(terms.stages)
+    if state.champion is not None:
+        words = words or unjudgeable(ledger, terms, (state.waiting, state.champion, state.anchor))
+    if words:
         return _drop(ledger, terms, generation, state, words)
     said = None
     if terms.mode == "propose":
@@ -237,9 +243,9 @@ def _routing(scene: Scene, release: Release, slices: list[dict[str, Any]]) -> di
 def _apply(scene: Scene, generation: int, ruling: Ruling) -> Decision | None:
     """The Decision that a ruling asks for, with the state that follows; None to wait."""
     release, state, terms = scene.release, scene.state, scene.terms
-    release = replace(
-        release, proven=release.proven or ruling.proven, candidate=ruling.candidate or release.candidate
-    )
+    goes_on = ruling.candidate or release.candidate
+    proven = ruling.proven or (release.proven and goes_on == release.candidate)  # of this very candidate
+    release = replace(release, proven=proven, candidate=goes_on)
     state = replace(state, release=release)
     if ruling.proven:
         state = state.end_test(promoted=True)

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.release.experiments.ab import AB
 from trueup.release.experiments.bandit import Bandit
 from trueup.release.risk import Risk
+from trueup.release.shadow.asking import Unloadable, require_judgeable
 from trueup.release.shadow.shadow import Shadow
+from trueup.release.stage import Terms
 from trueup.release.state import LoopState
+
+if TYPE_CHECKING:
+    from trueup.store import Ledger
 
 
 def carrier(stages: Sequence[Any]) -> Shadow | AB | Bandit | None:
@@ -38,3 +43,28 @@ def unanchored(stages: Sequence[Any], risk: Risk, state: LoopState) -> str | Non
         "no run of small losses has added up: put a Shadow before it, which answers for the anchor as well, test with "
         f"no_worse_by=0, or name the champion the anchor: trueup anchor {state.champion} -m WHY"
     )
+
+
+def unproved(stages: Sequence[Any]) -> str | None:
+    """Why what the deciding stage proves would not be what goes on: a later stage chooses another candidate."""
+    gate = carrier(stages)
+    at = next((at for at, stage in enumerate(stages) if stage is gate), len(stages))
+    later = next((stage for stage in stages[at + 1 :] if isinstance(stage, AB | Bandit) and stage.arms), None)
+    if later is None:
+        return None
+    name, before = type(later).__name__, type(gate).__name__
+    return (
+        f"the {before} proves the candidate that enters it, and the {name}(arms=...) after it lets one of its arms go on, "
+        f"which nothing has proved: put the {name} before the {before}, or let it decide alone"
+    )
+
+
+def unjudgeable(ledger: Ledger, terms: Terms, candidates: Sequence[str | None]) -> str | None:
+    """Why a Shadow of this release may not judge these candidates by the answers of their models, if it may not."""
+    if not any(isinstance(stage, Shadow) for stage in terms.stages):
+        return None
+    try:
+        require_judgeable(ledger, terms, candidates)
+    except Unloadable as error:
+        return str(error)
+    return None

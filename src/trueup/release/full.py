@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from trueup.core.values import value
+from trueup.release.carrier import unproved
 from trueup.release.stage import Ruling, Scene, Terms
 
 
@@ -22,6 +23,8 @@ class Full:
 
     def rule(self, scene: Scene) -> Ruling:
         release = scene.release
+        if words := unproved(scene.terms.stages):  # of a release that began before this was refused
+            return Ruling("REFUSE", words)
         if not release.proven:
             return Ruling("REFUSE", "no stage has shown it to be no worse than the champion")
         return Ruling(

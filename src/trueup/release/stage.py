@@ -26,7 +26,11 @@ Method = Callable[["Ledger", str, dict[str, Any], int, int], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a release runs under: the parts of the loop that it needs, pinned by digest."""
+    """What a release runs under: the parts of the loop that it needs, pinned by digest.
+
+    `predictor` gives the model of a candidate with the candidate's parameters; it raises Refused where
+    the candidate has some and its model takes none.
+    """
 
     loop: str
     digest: str

@@ -29,7 +29,7 @@ class Release:
     """A challenger on its way. Times are microseconds since 1970.
 
     `stage` counts the loop's stages and `step` the steps within one. `proven`: the gate that
-    carries the promise, and the anchor, have rejected at `level`. `validated`: only the approval
+    carries the promise, and the anchor, have rejected at `level` for this very `candidate`. `validated`: only the approval
     is missing. `parameters` are those of the present stage, fixed when it was entered, and `guard`
     those of the canary, whose guardrails are looked at until the release ends. `approval` is what
     a person said in this stage. `loop` is the digest of the definition that it runs under.

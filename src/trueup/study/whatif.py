@@ -189,13 +189,15 @@ def _of_champions(ledger: Ledger, loop: str, rows: list[dict[str, Any]]) -> list
 
 def _answers(ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]]) -> list[str | None]:
     from trueup.core.protocols import Prediction
-    from trueup.models import load
+    from trueup.models import load, require_parameters, with_parameters
     from trueup.registry import candidate
     from trueup.release.shadow.asking import ask
 
-    model = load(ledger.artifacts.path(candidate(ledger, loop, ident).model), trust_code=True)
-    found = ask(model, [loads(row["input"]) for row in rows])
-    told: list[str | None] = [dumps(one.value) if isinstance(one, Prediction) else None for one in found]
+    one = candidate(ledger, loop, ident)
+    model = load(ledger.artifacts.path(one.model), trust_code=True)
+    require_parameters(model, one.parameters, ident)
+    found = ask(with_parameters(model, one.parameters), [loads(row["input"]) for row in rows])
+    told: list[str | None] = [dumps(given.value) if isinstance(given, Prediction) else None for given in found]
     return told + [None] * (len(rows) - len(told))
 
 

@@ -108,13 +108,14 @@ class Served:
 
     def _model(self, client: Client, ident: str) -> Predictor:
         """The model of a candidate; the loop's own code is trusted, as its file is."""
-        from trueup.models import load
+        from trueup.models import load, with_parameters
         from trueup.registry import candidate
 
         if ident not in self._models:
             assert self._ledger is not None
             found = candidate(self._ledger, client.loop, ident)
-            self._models[ident] = load(self._ledger.artifacts.path(found.model), trust_code=True)
+            model = load(self._ledger.artifacts.path(found.model), trust_code=True)
+            self._models[ident] = with_parameters(model, found.parameters)
         return self._models[ident]
 
     def _open(self, client: Client, clock: ManualClock) -> Ledger:

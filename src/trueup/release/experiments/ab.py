@@ -11,13 +11,14 @@ from typing import Any, Literal
 from trueup.core.errors import ArgumentError
 from trueup.core.task import Outcome
 from trueup.core.values import value
-from trueup.release.experiments.design import WEEK, Guardrails, outcome_problems
+from trueup.release.experiments.design import WEEK, Guardrails
 from trueup.release.experiments.trial import (
     candidates_of,
     check_trial,
     enter_trial,
     rule_trial,
     sized,
+    trial_problems,
 )
 from trueup.release.stage import Ruling, Scene, Terms
 
@@ -65,10 +66,7 @@ class AB:
         check_trial(self)
 
     def problems(self, terms: Terms) -> list[str]:
-        found = outcome_problems("AB", self.outcome, terms, self.max_time)
-        for guard in self.guardrails.outcomes:
-            found += outcome_problems("a guardrail of AB", guard.outcome, terms, self.max_time)
-        return found
+        return trial_problems("AB", self, terms)
 
     def enter(self, scene: Scene) -> dict[str, Any]:
         return self.begin(scene, candidates_of(scene, self.arms))

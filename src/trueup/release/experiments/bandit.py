@@ -12,7 +12,7 @@ from typing import Any, Literal
 from trueup.core.errors import ArgumentError
 from trueup.core.task import Outcome
 from trueup.core.values import value
-from trueup.release.experiments.design import USUAL_RATE, WEEK, Guardrails, outcome_problems, us
+from trueup.release.experiments.design import USUAL_RATE, WEEK, Guardrails, us
 from trueup.release.experiments.policies import Feature, first
 from trueup.release.experiments.trial import (
     candidates_of,
@@ -20,6 +20,7 @@ from trueup.release.experiments.trial import (
     enter_trial,
     rule_trial,
     sized,
+    trial_problems,
 )
 from trueup.release.stage import Ruling, Scene, Terms
 
@@ -88,7 +89,7 @@ class Bandit:
         return self.policy in ("linucb", "lints")
 
     def problems(self, terms: Terms) -> list[str]:
-        return outcome_problems("Bandit", self.outcome, terms, self.max_time)
+        return trial_problems("Bandit", self, terms)
 
     def enter(self, scene: Scene) -> dict[str, Any]:
         return self.begin(scene, candidates_of(scene, self.arms))

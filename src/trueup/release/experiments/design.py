@@ -86,9 +86,10 @@ def guard_of(
 
 
 def harms_of(guardrails: Guardrails, level: float) -> list[dict[str, Any]]:
-    """The business guardrails with their levels."""
+    """The business guardrails with their levels. `bounded`: a value outside its bounds voids the release
+    (releases of before 0.1.0 had guardrails that such a value ended)."""
     return [
-        {"outcome": to_json(one.outcome), "tolerance": one.tolerance, "level": level / len(guardrails.outcomes)}
+        {"outcome": to_json(one.outcome), "tolerance": one.tolerance, "level": level / len(guardrails.outcomes), "bounded": True}
         for one in guardrails.outcomes
     ]
 

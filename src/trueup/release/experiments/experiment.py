@@ -39,7 +39,7 @@ def experiment_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict
     """The verdict from the units alone, as `experiment_rows` gives them; no ledger."""
     rows = told["rows"]
     scored = scored_of(rows, told["outcome"], parameters["outcome"])
-    invalid = told["invalid"] or told["outcome"]["wrong"]
+    invalid = told["invalid"] or told["outcome"]["wrong"] or unbounded(told, parameters)
     result: dict[str, Any] = {
         "units": len(rows), "matured": len(scored),
         "complete": sum(one["y"] is not None for one in scored),
@@ -219,6 +219,12 @@ def harms(told: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, A
             "n": test.n, "arms": by_arm(scored, parameters["names"]), "invalid": kept["wrong"],
         }
     return found
+
+
+def unbounded(told: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
+    """What is wrong with the values of a guardrail: those after it cannot be tested, so that it guards no more."""
+    kept = zip(parameters["harms"], told["harms"], strict=True)
+    return next((one["wrong"] for guard, one in kept if guard.get("bounded") and one["wrong"]), None)
 
 
 def winner(result: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from trueup.release.experiments.design import (
     experiment_id,
     guard_of,
     harms_of,
+    outcome_problems,
     past,
     us,
 )
@@ -81,6 +82,14 @@ def check_trial(trial: Trial) -> None:
             cure="detect=0.02: the smallest effect that is worth finding",
         )
     check_arms(list(trial.arms))
+
+
+def trial_problems(name: str, trial: Trial, terms: Terms) -> list[str]:
+    """Why the outcomes that an experiment decides and is guarded by cannot do so."""
+    found = outcome_problems(name, trial.outcome, terms, trial.max_time)
+    for guard in trial.guardrails.outcomes:
+        found += outcome_problems(f"a guardrail of {name}", guard.outcome, terms, trial.max_time)
+    return found
 
 
 def candidates_of(scene: Scene, arms: Mapping[str, Any]) -> dict[str, str]:
@@ -188,7 +197,8 @@ def rule_trial(scene: Scene, trial: Trial) -> tuple[Ruling, dict[str, Any] | Non
     result, evidence = gather(scene, "experiment", parameters)
     words = describe(result, parameters)
     counts = {key: result[key] for key in ("units", "matured", "told")}
-    invalid = result["invalid"] or fallen(scene, parameters["release"], counts)
+    ended = next((one["invalid"] for one in result["harms"].values() if one["invalid"]), None)
+    invalid = result["invalid"] or ended or fallen(scene, parameters["release"], counts)
     if invalid:
         return Ruling("INVALID", f"{invalid}: {words}", evidence), None
     if harm := harmed(result):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
 from trueup.core.parameters import Parameter, typed
+from trueup.models import load, require_parameters
+from trueup.registry import Candidate, register
 from trueup.registry import candidate as registered
-from trueup.registry import register
 from trueup.release.people.acting import whoami
-from trueup.release.state import decide, read
+from trueup.release.state import decide, definition, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -27,15 +28,18 @@ def offer(
 
     With `parameters` it is a new candidate: the model of `candidate` (None: of the champion) with
     these values, over its own, checked against those that the task has `declared`. Raises Refused
-    where it serves already or is being released, and NotFound for an unknown candidate.
+    where it serves already or is being released, or where the loop's release has a Shadow and the model
+    takes no parameters; and NotFound for an unknown candidate.
     """
     generation, state = read(ledger, loop)
     if candidate is None and state.champion is None:
         raise Refused(f"{loop} has no champion whose model could be offered", cure="name a candidate")
     base = registered(ledger, loop, candidate or str(state.champion))
     ident = base.id
+    found = typed(declared, {**base.parameters, **parameters}) if parameters else base.parameters
+    if state.champion is not None:
+        _judgeable(ledger, loop, replace(base, parameters=found), registered(ledger, loop, state.champion))
     if parameters:
-        found = typed(declared, {**base.parameters, **parameters})
         ident = register(
             ledger, loop, base.model, snapshot=base.snapshot, parent=base.id, trainer=base.trainer, code=base.code,
             metrics=base.metrics, facts={"offered": True}, parameters=found,
@@ -51,3 +55,14 @@ def offer(
         ledger, loop, generation, replace(state, waiting=ident), kind="candidate", verdict="PASS", reason=reason,
         subject=ident, actor=who or whoami(), evidence=evidence,
     )
+
+
+def _judgeable(ledger: Ledger, loop: str, *candidates: Candidate) -> None:
+    """Raises Refused where the release of the loop's last definition has a Shadow, which would judge these
+    candidates by their models' answers, and a model takes no parameters."""
+    _, body = definition(ledger, loop) or ("", {})
+    if not any(part.get("kind") == "stage.shadow" for part in body.get("release", ())):
+        return
+    for one in candidates:
+        if one.parameters:
+            require_parameters(load(ledger.artifacts.path(one.model), trust_code=True), one.parameters, one.id)

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trueup.core.errors import Busy, MissingDependency, StoreError
+from trueup.core.errors import Busy, MissingDependency, Refused, StoreError
 from trueup.core.json import Json, dumps
 from trueup.core.protocols import Measured, Prediction, Predictor, Scorer, Unmeasured
 
 if TYPE_CHECKING:
     from trueup.release.stage import Terms
+    from trueup.store import Ledger
 
 PATIENCE = 8     # inputs that a model may fail on, one after the other, before it is left alone
 
@@ -26,8 +27,19 @@ def loaded(terms: Terms, candidate: str) -> Predictor:
         return terms.predictor(candidate)
     except (Busy, MissingDependency, StoreError):
         raise
+    except Refused as error:  # it may not be judged by its answers
+        raise Unloadable(f"{error.message}; {error.cure}") from error
     except Exception as error:  # a model's own code may raise anything
         raise Unloadable(f"{candidate} cannot be loaded: {_told(error)}") from error
+
+
+def require_judgeable(ledger: Ledger, terms: Terms, candidates: Sequence[str | None]) -> None:
+    """Raises Unloadable where one of these candidates has parameters and its model takes none: its served
+    answers depend on what the model's answers do not show."""
+    for ident in candidates:
+        body = None if ident is None else ledger.get(terms.loop, "candidate", ident)
+        if ident is not None and body is not None and body.get("parameters"):
+            loaded(terms, ident)
 
 
 def ask(predictor: Predictor, inputs: Sequence[Json]) -> list[Prediction | str]:

@@ -18,6 +18,7 @@ from trueup.core.errors import ArgumentError, DefinitionError
 from trueup.core.protocols import Scorer
 from trueup.core.task import Outcome
 from trueup.core.values import to_json, value
+from trueup.release.shadow.asking import require_judgeable
 from trueup.release.shadow.audits import Audit
 from trueup.release.shadow.pairs import answer_inputs, changed, disagreement
 from trueup.release.stage import Ruling, Scene, Terms, gather
@@ -120,6 +121,7 @@ class Shadow:
         from trueup.stats import forecast
 
         label, release = self.label(scene.terms.outcomes), scene.release
+        require_judgeable(scene.ledger, scene.terms, (release.candidate, scene.state.champion, scene.state.anchor))
         creep = scene.terms.risk.creep or 2.0 * self.no_worse_by
         met = scene.state.anchor == scene.state.champion or creep >= 1.0
         share, inputs = disagreement(scene, self.scorer)
@@ -151,6 +153,7 @@ class Shadow:
         parameters = scene.release.parameters
         if broken := changed(parameters):
             return Ruling("INVALID", broken)
+        require_judgeable(scene.ledger, scene.terms, [parameters[name] for name in ("candidate", "champion", "anchor")])
         answer_inputs(scene)
         scene = replace(scene, cut=scene.ledger.cut())  # the answers just written count
         result, evidence = gather(scene, "shadow", parameters)
