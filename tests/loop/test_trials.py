@@ -46,7 +46,7 @@ def test_check_lets_an_ab_carry_the_promise_and_says_what_that_asks_for() -> Non
     assert "no stage carries the promise" in words(replace(LOOP, release=[Full()]))[0]
     from trueup.evaluate import Accuracy
 
-    both = replace(LOOP, release=[AB(CLICK), Shadow(Accuracy(), no_worse_by=0.07), Full()])
+    both = replace(LOOP, task=Task("x", "y", "user"), release=[AB(CLICK), Shadow(Accuracy(), no_worse_by=0.07), Full()])
     assert both.carrier is both.release[1]
     assert words(both) == []
 

@@ -112,23 +112,25 @@ def recommend(of: Situation) -> Recommendation:
         ))
     shadow, ab = _shadow(of), _ab(of)
     carrier = None
-    if shadow is not None and shadow.days is not None and shadow.days <= of.patience / DAY:
+    possible = ab is not None and ab.days is not None and ab.days <= of.patience / DAY
+    many = of.arms > 2 and of.delay <= DAY and of.reversible and of.risk != "high"
+    if many and possible:
+        out.append("Shadow: it proves one candidate, and several are tested at once: the Bandit carries the promise")
+    elif shadow is not None and shadow.days is not None and shadow.days <= of.patience / DAY:
         stages.append(shadow)
         carrier = "Shadow"
     elif shadow is not None:
         out.append(f"Shadow would take {_days(shadow)}, more than {of.patience / DAY:.0f} days")
     else:
         out.append("Shadow: nothing scores an answer that was not shown; a judge with audited labels would")
-    possible = ab is not None and ab.days is not None and ab.days <= of.patience / DAY
     canary = of.units_a_day >= ENOUGH_UNITS / 10
     if canary and (carrier or possible):
         stages.append(_canary(of))
     if of.output == "ranking" and of.feedback and (carrier or possible):
         stages.append(_interleave(of))
-    many = of.arms > 2 and of.delay <= DAY and of.reversible and of.risk != "high"
     if many and possible:
         stages.append(_bandit(of, ab))
-        carrier = carrier or "Bandit"
+        carrier = "Bandit"
     elif possible and ab is not None and (carrier is None or of.risk == "low"):
         stages.append(ab)
         carrier = carrier or "AB"
