@@ -16,7 +16,7 @@ from trueup.core.clock import ManualClock
 from trueup.core.errors import DefinitionError
 from trueup.loop import Loop, listen, publish, run
 from trueup.models import ConstantModel, FunctionModel, write_manifest
-from trueup.registry import Mlflow, candidate, candidates
+from trueup.registry import Mlflow, candidate, candidates, register
 from trueup.registry._mlflow import connected
 from trueup.release import pause, read, reject, resume
 from trueup.store import Ledger
@@ -236,3 +236,17 @@ def test_a_word_that_is_set_by_itself_is_no_mark(word: str) -> None:
     """TRG-08: listening for our own aliases would release for ever."""
     with pytest.raises(DefinitionError):
         Mlflow(listen=word)
+
+
+def test_a_version_of_ours_is_not_gated_by_answers_without_its_parameters(world: World) -> None:
+    """It differs from the champion in parameters that its model does not take: gates would test nothing."""
+    ledger = world.ledger
+    champion = candidate(ledger, "toys", str(read(ledger, "toys")[1].champion))
+    made = register(ledger, "toys", champion.model, parent=champion.id, parameters={"threshold": 0.9})
+    assert publish(world.loop, ledger)[0].error is None
+    with connected(world.part.place(world.home), 30) as client:
+        versions = client.search_model_versions(f"name='{world.part.model}'")
+        world.mark(next(str(one.version) for one in versions if one.tags.get("trueup.candidate") == made.id))
+    decision, = world.hear()
+    assert (decision.verdict, decision.subject) == ("REFUSE", made.id)
+    assert "which answers the same whatever they are" in decision.reason

@@ -148,7 +148,7 @@ def test_a_champion_with_parameters_is_compared_with_no_raw_answers(tmp_path: Pa
         folder = tmp_path / "new"
         ConstantModel("plant").write(folder, "label")
         made = register(ledger, "toys", ledger.artifacts.put_tree(folder))
-        with pytest.raises(Refused, match=f"parameters of {read(ledger, 'toys')[1].champion}"):
+        with pytest.raises(Refused, match=f"parameters of the champion {read(ledger, 'toys')[1].champion}"):
             offer(ledger, "toys", made.id, reason="no parameters at all")
         generation, state = read(ledger, "toys")
         decide(ledger, "toys", generation, replace(state, waiting=made.id), kind="candidate", verdict="PASS", reason="t")

@@ -86,8 +86,8 @@ def guard_of(
 
 
 def harms_of(guardrails: Guardrails, level: float) -> list[dict[str, Any]]:
-    """The business guardrails with their levels. `bounded`: a value outside its bounds voids the release
-    (releases of before 0.1.0 had guardrails that such a value ended)."""
+    """The business guardrails with their levels. `bounded`: a value outside its declared bounds makes the
+    result invalid; evidence without it was computed when such a value ended the guardrail alone."""
     return [
         {"outcome": to_json(one.outcome), "tolerance": one.tolerance, "level": level / len(guardrails.outcomes), "bounded": True}
         for one in guardrails.outcomes

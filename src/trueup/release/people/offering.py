@@ -38,7 +38,8 @@ def offer(
     ident = base.id
     found = typed(declared, {**base.parameters, **parameters}) if parameters else base.parameters
     if state.champion is not None:
-        _judgeable(ledger, loop, replace(base, parameters=found), registered(ledger, loop, state.champion))
+        champion = registered(ledger, loop, state.champion)
+        _judgeable(ledger, loop, {"what is offered": replace(base, parameters=found), f"the champion {champion.id}": champion})
     if parameters:
         ident = register(
             ledger, loop, base.model, snapshot=base.snapshot, parent=base.id, trainer=base.trainer, code=base.code,
@@ -57,12 +58,12 @@ def offer(
     )
 
 
-def _judgeable(ledger: Ledger, loop: str, *candidates: Candidate) -> None:
+def _judgeable(ledger: Ledger, loop: str, candidates: Mapping[str, Candidate]) -> None:
     """Raises Refused where the release of the loop's last definition has a Shadow, which would judge these
     candidates by their models' answers, and a model takes no parameters."""
     _, body = definition(ledger, loop) or ("", {})
     if not any(part.get("kind") == "stage.shadow" for part in body.get("release", ())):
         return
-    for one in candidates:
+    for name, one in candidates.items():
         if one.parameters:
-            require_parameters(load(ledger.artifacts.path(one.model), trust_code=True), one.parameters, one.id)
+            require_parameters(load(ledger.artifacts.path(one.model), trust_code=True), one.parameters, name)

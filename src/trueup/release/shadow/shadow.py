@@ -44,6 +44,9 @@ class Shadow:
     the test is of people's word, whatever the judge's bias. Without an audit a shadow on a judge's
     verdicts holds in the judge's eyes only. Where fewer than 95 % of the audits were answered there is
     no verdict either.
+
+    Candidates that have parameters are judged only where their models take them (a ParameterPredictor):
+    else no release begins, since the models' answers are not what users see.
     """
 
     scorer: Scorer
