@@ -23,7 +23,19 @@ from trueup.loop.context import Context
 from trueup.loop.steps import gates
 from trueup.models import ConstantModel, ParameterFunctionModel, load
 from trueup.registry import candidate, register
-from trueup.release import AB, Approval, Full, LoopState, Ruling, Shadow, Terms, advance, decide, offer, read
+from trueup.release import (
+    AB,
+    Approval,
+    Full,
+    LoopState,
+    Ruling,
+    Shadow,
+    Terms,
+    advance,
+    decide,
+    offer,
+    read,
+)
 from trueup.store import Ledger
 from trueup.testing import ToyTraffic, check_value, simulate
 from trueup.train import Sklearn
