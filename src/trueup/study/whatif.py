@@ -162,7 +162,7 @@ def _by_answer(loop: Loop, ledger: Ledger, ident: str, rows: list[dict[str, Any]
         )
     who = {(row["release"], row["arm"]): row["candidate"] for row in rows}
     given: dict[str, list[str | None]] = {
-        one: _answers(ledger, loop.name, one, rows) for one in {ident, *(name for name in who.values() if name)}
+        one: _answers(ledger, loop.name, one, rows, compared=True) for one in {ident, *(name for name in who.values() if name)}
     }
     weights, lost = np.zeros(len(rows)), 0
     for at, row in enumerate(rows):
@@ -187,7 +187,11 @@ def _of_champions(ledger: Ledger, loop: str, rows: list[dict[str, Any]]) -> list
     ]
 
 
-def _answers(ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]]) -> list[str | None]:
+def _answers(
+    ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]], *, compared: bool = False
+) -> list[str | None]:
+    """What a candidate's model answers; `compared` with answers that were shown, it must take the candidate's
+    parameters, while those that only sharpen an estimate may come without."""
     from trueup.core.protocols import Prediction
     from trueup.models import load, require_parameters, with_parameters
     from trueup.registry import candidate
@@ -195,7 +199,8 @@ def _answers(ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]]) 
 
     one = candidate(ledger, loop, ident)
     model = load(ledger.artifacts.path(one.model), trust_code=True)
-    require_parameters(model, one.parameters, ident)
+    if compared:
+        require_parameters(model, one.parameters, ident)
     found = ask(with_parameters(model, one.parameters), [loads(row["input"]) for row in rows])
     told: list[str | None] = [dumps(given.value) if isinstance(given, Prediction) else None for given in found]
     return told + [None] * (len(rows) - len(told))
