@@ -23,7 +23,7 @@ from statistics import median
 
 from trueup.core.decisions import Decision
 from trueup.core.events import Event
-from trueup.release import LoopState
+from trueup.state import LoopState
 from trueup.store import Ledger
 
 SRC = Path(__file__).resolve().parents[1] / "src"

@@ -37,11 +37,11 @@ from trueup.release import (
     Shadow,
     approve,
     pause,
-    read,
     reject,
     resume,
     rollback,
 )
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.testing.toys import KINDS, sentence

@@ -31,12 +31,12 @@ from trueup.alerts import alert, raised
 from trueup.client import connect
 from trueup.core.errors import Conflict, Refused
 from trueup.loop import load_loop, publish
-from trueup.registry import aliases, candidates
 from trueup.registry._mlflow import connected, make_database, versions
-from trueup.release import approve, read
+from trueup.release import approve
 from trueup.service import Pace, Service, board, runs, serve
 from trueup.service.board import service
 from trueup.service.place import statuses
+from trueup.state import aliases, candidates, read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.testing.toys import KINDS, sentence

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from trueup.core import Event
-from trueup.registry import Keep, ailments, prune, register
+from trueup.registry import Keep, ailments, prune
+from trueup.state import register
 from trueup.store import Ledger, backup, migrate, restore
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]

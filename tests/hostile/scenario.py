@@ -17,7 +17,8 @@ from trueup.client import connect
 from trueup.core.clock import ManualClock
 from trueup.core.ids import Ids
 from trueup.loop import load_loop, run
-from trueup.release import approve, read
+from trueup.release import approve
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.store._writer import Writer
 from trueup.testing import toy_history, toy_rows

@@ -17,7 +17,8 @@ from trueup.core.errors import Conflict, Refused
 from trueup.core.ids import Ids
 from trueup.data import list_snapshots
 from trueup.loop import load_loop, run, why
-from trueup.release import Approval, Full, Shadow, approve, decide, pause, read, reject
+from trueup.release import Approval, Full, Shadow, approve, pause, reject
+from trueup.state import decide, read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 
@@ -81,7 +82,7 @@ def test_an_approval_of_another_candidate_is_void(waiting: tuple[Any, Ledger, st
 def test_a_model_that_was_changed_after_its_approval_does_not_serve(waiting: tuple[Any, Ledger, str]) -> None:
     """A candidate is its digest: the doctor names the file, and nobody loads it."""
     desk, ledger, candidate = waiting
-    from trueup.registry import candidate as find
+    from trueup.state import candidate as find
 
     folder = ledger.artifacts.path(find(ledger, "toys", candidate).model)
     (folder / "model.json").chmod(0o644)

@@ -19,7 +19,7 @@ from trueup.core.errors import DataError
 from trueup.core.json import loads
 from trueup.data import Recipe, list_snapshots
 from trueup.loop import load_loop, run
-from trueup.release import read
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 

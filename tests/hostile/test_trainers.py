@@ -20,7 +20,7 @@ from trueup.core.clock import ManualClock
 from trueup.core.decisions import Decision
 from trueup.core.protocols import Budget
 from trueup.loop import Loop, load_loop, run, why
-from trueup.release import read
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 

@@ -22,8 +22,8 @@ from trueup.lab.drills._releases import against
 from trueup.lab.drills.aa import _terms, _toy, interval
 from trueup.lab.tell import Teller
 from trueup.models import ConstantModel
-from trueup.registry import register
-from trueup.release import LoopState, decide, first_promotion
+from trueup.release import first_promotion
+from trueup.state import LoopState, decide, register
 from trueup.store import Ledger
 
 LOOP = """

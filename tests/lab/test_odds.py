@@ -15,7 +15,8 @@ from trueup.evaluate import NoWorse
 from trueup.lab.films import Audience, World, scenes
 from trueup.lab.films.loop import loop
 from trueup.lab.harm import units_to_see
-from trueup.release import Canary, next_level, state
+from trueup.release import Canary, next_level
+from trueup.state import ReleaseTest
 from trueup.stats import MeanDetector, PairedTest, paired_pass_probability
 
 MARGIN, UNITS = loop.carrier.no_worse_by, loop.carrier.units
@@ -23,11 +24,11 @@ MARGIN, UNITS = loop.carrier.no_worse_by, loop.carrier.units
 
 def levels() -> list[float]:
     """The levels of the year's three tests, the first two being promoted."""
-    past: list[state.Test] = []
+    past: list[ReleaseTest] = []
     found = []
     for k in (1, 2, 3):
         found.append(next_level(past, loop.risk, 0))
-        past.append(state.Test(k, found[-1], 0, True))
+        past.append(ReleaseTest(k, found[-1], 0, True))
     return found
 
 

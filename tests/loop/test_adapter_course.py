@@ -28,8 +28,8 @@ from trueup.evaluate import AtLeast, Exact
 from trueup.loop import Loop, run, why
 from trueup.models import ConstantModel, LocalModel, Prompt, read_manifest
 from trueup.models.manifest import file_sha256
-from trueup.registry import candidate
-from trueup.release import Approval, Full, Shadow, read
+from trueup.release import Approval, Full, Shadow
+from trueup.state import candidate, read
 from trueup.store import Ledger
 from trueup.store.artifacts import digest_of
 from trueup.testing import simulate, tiny_causal_lm, toy_history, toy_rows

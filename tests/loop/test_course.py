@@ -25,7 +25,8 @@ from trueup.loop import Loop, request, run, status, why
 from trueup.loop.cycle import CYCLE, finish
 from trueup.loop.steps import snapshot
 from trueup.models import ConstantModel
-from trueup.release import Approval, Canary, Full, Risk, Shadow, pause, read, resume
+from trueup.release import Approval, Canary, Full, Risk, Shadow, pause, resume
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.triggers import Falls, Rows

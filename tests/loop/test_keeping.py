@@ -17,8 +17,9 @@ from trueup.loop import Context, Loop, run, why
 from trueup.loop.keeping import keep_of, sweep
 from trueup.loop.status import lines, status
 from trueup.models import ConstantModel
-from trueup.registry import Candidate, Keep, register, retention
-from trueup.release import pause, read, resume
+from trueup.registry import Keep, retention
+from trueup.release import pause, resume
+from trueup.state import Candidate, read, register
 from trueup.store import Ledger, lock
 from trueup.train import Sklearn
 

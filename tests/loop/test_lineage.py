@@ -20,8 +20,8 @@ from trueup.core.task import Outcome, Task
 from trueup.data import Recipe, Replay, load
 from trueup.loop import Loop, run
 from trueup.models import Features, LocalModel, Prompt
-from trueup.registry import Candidate, candidate
-from trueup.release import Approval, Full, decide, read
+from trueup.release import Approval, Full
+from trueup.state import Candidate, candidate, decide, read
 from trueup.store import Ledger
 from trueup.testing import tiny_causal_lm, toy_rows
 from trueup.train import Lora, Sklearn, Xgboost

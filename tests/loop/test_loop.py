@@ -22,7 +22,8 @@ from trueup.evaluate import Accuracy, NoWorse
 from trueup.loop import Loop, load_loop, load_loops, request, run, status, why
 from trueup.loop.status import lines
 from trueup.models import ConstantModel
-from trueup.release import Approval, Full, Shadow, definition, read
+from trueup.release import Approval, Full, Shadow
+from trueup.state import definition, read
 from trueup.store import Ledger, lock
 from trueup.testing import toy_history, toy_rows
 from trueup.triggers import Cron, Falls, Rows

@@ -29,13 +29,12 @@ from trueup.release import (
     Full,
     Shadow,
     approve,
-    decide,
     pause,
-    read,
     reject,
     resume,
     waiting,
 )
+from trueup.state import decide, read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.triggers import Falls, Rows

@@ -19,7 +19,7 @@ from trueup.loop import Loop, run
 from trueup.loop.outside import outside
 from trueup.models import ConstantModel
 from trueup.registry import Mlflow
-from trueup.release import define
+from trueup.state import define
 from trueup.store import Ledger
 from trueup.train import Sklearn
 

@@ -161,7 +161,7 @@ def test_what_init_generate_writes_trains_and_waits_for_a_person(tmp_path: Path)
     """TRN-01: a first adapter from a file of one's own, through the gates, in the shape that it was written."""
     from trueup.data import import_file
     from trueup.loop import run
-    from trueup.registry import candidates
+    from trueup.state import candidates
     from trueup.store import Ledger
 
     folder, data = tmp_path / "bot", pairs(tmp_path / "p.jsonl", 400)

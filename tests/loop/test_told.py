@@ -26,7 +26,7 @@ from trueup.loop import Loop, run
 from trueup.loop.context import Context
 from trueup.loop.look import look
 from trueup.models import ConstantModel
-from trueup.release import decide, read
+from trueup.state import decide, read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.train import Command

@@ -18,8 +18,8 @@ from trueup.core.events import Event
 from trueup.loop import run
 from trueup.loop.steps import by_challengers
 from trueup.models import ConstantModel
-from trueup.registry import candidate
-from trueup.release import AB, Full, Shadow, offer, read, recompute
+from trueup.release import AB, Full, Shadow, offer, recompute
+from trueup.state import candidate, read
 from trueup.store import Ledger
 from trueup.train import Sklearn
 

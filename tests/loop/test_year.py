@@ -10,7 +10,8 @@ from pathlib import Path
 from trueup.core.decisions import Decision
 from trueup.loop import Loop, why
 from trueup.registry import reigns
-from trueup.release import approve, read
+from trueup.release import approve
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.testing import ToyTraffic, simulate, toy_history, toy_rows
 

@@ -12,8 +12,18 @@ import pytest
 
 from trueup.core.clock import ManualClock
 from trueup.core.errors import NotFound
-from trueup.registry import Candidate, aliases, candidate, candidates, register, reigns
-from trueup.release import LoopState, Release, decide, read
+from trueup.registry import reigns
+from trueup.state import (
+    Candidate,
+    LoopState,
+    Release,
+    aliases,
+    candidate,
+    candidates,
+    decide,
+    read,
+    register,
+)
 from trueup.store import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,9 +16,10 @@ from trueup.core.clock import ManualClock
 from trueup.core.errors import DefinitionError
 from trueup.loop import Loop, listen, publish, run
 from trueup.models import ConstantModel, FunctionModel, write_manifest
-from trueup.registry import Mlflow, candidate, candidates, register
+from trueup.registry import Mlflow
 from trueup.registry._mlflow import connected
-from trueup.release import pause, read, reject, resume
+from trueup.release import pause, reject, resume
+from trueup.state import candidate, candidates, read, register
 from trueup.store import Ledger
 
 from .conftest import Where, toy_loop

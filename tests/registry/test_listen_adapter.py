@@ -26,9 +26,10 @@ from trueup.evaluate import AtLeast, Exact
 from trueup.loop import Loop, listen, run
 from trueup.models import LocalModel, Prompt, load, read_manifest, write_manifest
 from trueup.models.manifest import file_sha256
-from trueup.registry import Keep, Mlflow, candidate, candidates, prune
+from trueup.registry import Keep, Mlflow, prune
 from trueup.registry._mlflow import connected
-from trueup.release import Full, Shadow, read
+from trueup.release import Full, Shadow
+from trueup.state import candidate, candidates, read
 from trueup.store import Ledger
 from trueup.store.artifacts import digest_of
 from trueup.testing import tiny_causal_lm

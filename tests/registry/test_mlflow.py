@@ -14,9 +14,10 @@ import pytest
 
 from trueup.core.clock import ManualClock
 from trueup.models import load
-from trueup.registry import Mlflow, Published, aliases, candidates, deliver, projection
+from trueup.registry import Mlflow, Published, deliver, projection
 from trueup.registry._mlflow import connected, versions
-from trueup.release import decide, read, reject
+from trueup.release import reject
+from trueup.state import aliases, candidates, decide, read
 from trueup.store import Ledger
 
 from .conftest import Where

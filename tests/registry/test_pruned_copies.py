@@ -14,9 +14,10 @@ import pytest
 
 from trueup.core.clock import ManualClock
 from trueup.core.errors import Refused
-from trueup.registry import Keep, Mlflow, candidate, candidates, deliver, prune
+from trueup.registry import Keep, Mlflow, deliver, prune
 from trueup.registry._mlflow import TAG, connected, discard, versions
 from trueup.release import reject
+from trueup.state import candidate, candidates
 from trueup.store import Ledger
 
 from .conftest import Where

@@ -22,9 +22,10 @@ from trueup.core.errors import DefinitionError
 from trueup.core.secrets import Env, masked
 from trueup.loop import publish, run, status
 from trueup.loop.status import lines
-from trueup.registry import Mlflow, candidates, deliver, troubles
+from trueup.registry import Mlflow, deliver, troubles
 from trueup.registry._mlflow import connected, versions
 from trueup.release import reject
+from trueup.state import candidates
 from trueup.store import Ledger
 from trueup.testing import check_publisher, check_value
 

@@ -11,8 +11,9 @@ import pytest
 
 from trueup.core.clock import ManualClock, to_us
 from trueup.core.errors import NotFound, Refused, StoreError
-from trueup.registry import Candidate, Keep, prune, register
-from trueup.release import decide, read, rollback
+from trueup.registry import Keep, prune
+from trueup.release import rollback
+from trueup.state import Candidate, decide, read, register
 from trueup.store import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,9 @@ import pytest
 from trueup.core.clock import ManualClock
 from trueup.core.decisions import Decision
 from trueup.core.errors import ArgumentError, Busy
-from trueup.registry import Candidate, Keep, ailments, candidates, prune, register
+from trueup.core.records import to_plain
+from trueup.registry import Keep, ailments, prune
+from trueup.state import Candidate, Release, candidates, register
 from trueup.store import Ledger, lock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,7 +49,7 @@ def test_only_what_was_refused_and_never_served_goes(ledger: Ledger, clock: Manu
     decide(ledger, 0, champion=first.id)
     decide(ledger, 1, champion=champion.id, routing={"challenger": sliced.id, "slices": [{"start": 0}]})
     decide(
-        ledger, 2, champion=champion.id, waiting=waiting.id, release={"candidate": running.id}, routing={}
+        ledger, 2, champion=champion.id, waiting=waiting.id, release=to_plain(Release("r-1", running.id, 1, 0.01, 0, 0, 0, "")), routing={}
     )
     job = {"job": {"n": 1}}
     ledger.put("films", "step", "y-1/train/x", {"run": "y-1", "step": "train", "input": job, "output": {"work": "0123456789abcdef"}})

@@ -19,20 +19,9 @@ from trueup.core.json import dumps
 from trueup.core.task import Outcome
 from trueup.evaluate import Accuracy
 from trueup.models import ConstantModel, load
-from trueup.registry import candidate, register
-from trueup.release import (
-    Approval,
-    Canary,
-    Full,
-    LoopState,
-    Risk,
-    Shadow,
-    Terms,
-    advance,
-    decide,
-    read,
-)
+from trueup.release import Approval, Canary, Full, Risk, Shadow, Terms, advance
 from trueup.route import Routing, assign
+from trueup.state import LoopState, candidate, decide, read, register
 from trueup.store import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -30,11 +30,10 @@ from trueup.release import (
     Shadow,
     Terms,
     advance,
-    decide,
-    read,
     recompute,
 )
 from trueup.route import Routing, assign
+from trueup.state import decide, read
 from trueup.store import Ledger
 from trueup.testing import check_value
 

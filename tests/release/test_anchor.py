@@ -23,13 +23,11 @@ from trueup.release import (
     Approver,
     Full,
     Risk,
-    decide,
-    define,
     name_anchor,
     new_key,
-    read,
     unanchored,
 )
+from trueup.state import decide, define, read
 
 from .conftest import Stand
 

@@ -25,8 +25,17 @@ from trueup.core.task import Outcome
 from trueup.core.values import to_json
 from trueup.evaluate import Accuracy
 from trueup.loop import verify_receipt, why, write_receipt
-from trueup.release import Audit, Full, Shadow, Terms, answer_audit, audits_open, define, verdict_of
+from trueup.release import (
+    Audit,
+    Full,
+    Shadow,
+    Terms,
+    answer_audit,
+    audits_open,
+    verdict_of,
+)
 from trueup.release.shadow.audits import asked
+from trueup.state import define
 
 from .conftest import Stand
 

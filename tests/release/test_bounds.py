@@ -17,18 +17,8 @@ from trueup.core.json import dumps
 from trueup.data import Recipe
 from trueup.loop import why
 from trueup.models import ConstantModel
-from trueup.release import (
-    AB,
-    Bandit,
-    Full,
-    Guardrails,
-    LoopState,
-    NoHarm,
-    decide,
-    offer,
-    read,
-    recompute,
-)
+from trueup.release import AB, Bandit, Full, Guardrails, NoHarm, offer, recompute
+from trueup.state import LoopState, decide, read
 from trueup.store import Ledger
 from trueup.testing import Simulation, ToyTraffic, simulate
 from trueup.train import Sklearn

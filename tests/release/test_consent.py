@@ -28,15 +28,14 @@ from trueup.release import (
     approve,
     carry_in,
     carry_out,
-    decide,
     new_key,
     proved_no,
-    read,
     reject,
     sign_away,
     signed,
     waiting,
 )
+from trueup.state import decide, read
 from trueup.store import Ledger
 from trueup.testing import check_value
 

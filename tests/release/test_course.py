@@ -23,15 +23,13 @@ from trueup.release import (
     Terms,
     advance,
     approve,
-    decide,
     next_level,
     pause,
-    read,
     reject,
     resume,
     rollback,
 )
-from trueup.release import state as states
+from trueup.state import ReleaseTest, decide, read
 from trueup.stats import Levels
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -211,7 +209,7 @@ def test_tru_02_the_levels_of_a_year_never_add_up_to_more_than_the_promise() -> 
     for k, (at, won) in enumerate(moments, 1):
         now = int(at * day)
         level = next_level(tests, risk, now)
-        tests.append(states.Test(k, level, now, won))
+        tests.append(ReleaseTest(k, level, now, won))
         if not won:
             met[int(at // 365)] = met.get(int(at // 365), 0.0) + level
     assert all(total <= 0.05 for total in met.values()), met

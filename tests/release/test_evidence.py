@@ -17,7 +17,8 @@ from trueup.core.json import dumps
 from trueup.core.protocols import Unmeasured
 from trueup.core.values import value
 from trueup.evaluate import Accuracy, Custom
-from trueup.release import Canary, Full, Risk, Shadow, decide, read, recompute
+from trueup.release import Canary, Full, Risk, Shadow, recompute
+from trueup.state import decide, read
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 

@@ -10,8 +10,8 @@ import pytest
 from trueup import Parameter
 from trueup.core.errors import ArgumentError, Refused, UnknownName
 from trueup.core.parameters import typed
-from trueup.registry import candidate
 from trueup.release import offer
+from trueup.state import candidate
 from trueup.testing import check_value
 
 PROMPT = Parameter("prompt", "text", "Summarise.")

@@ -22,20 +22,8 @@ from trueup.evaluate import Accuracy, AtLeast
 from trueup.loop.context import Context
 from trueup.loop.steps import gates
 from trueup.models import ConstantModel, ParameterFunctionModel, load
-from trueup.registry import candidate, register
-from trueup.release import (
-    AB,
-    Approval,
-    Full,
-    LoopState,
-    Ruling,
-    Shadow,
-    Terms,
-    advance,
-    decide,
-    offer,
-    read,
-)
+from trueup.release import AB, Approval, Full, Ruling, Shadow, Terms, advance, offer
+from trueup.state import LoopState, candidate, decide, read, register
 from trueup.store import Ledger
 from trueup.testing import ToyTraffic, check_value, simulate
 from trueup.train import Sklearn
@@ -335,6 +323,6 @@ def test_a_later_stage_that_cannot_load_the_model_ends_the_release(stand: Any) -
 
 
 def _candidates(ledger: Ledger) -> Any:
-    from trueup.registry import candidates
+    from trueup.state import candidates
 
     return candidates(ledger, "toys")

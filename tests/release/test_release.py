@@ -24,12 +24,12 @@ from trueup.release import (
     name_anchor,
     next_level,
     pause,
-    read,
     recompute,
     reject,
     resume,
     rollback,
 )
+from trueup.state import read
 from trueup.stats import Levels
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -257,7 +257,7 @@ def test_people_pause_resume_reject_and_roll_back(stand: Any, tmp_path: Path) ->
 
     other = stand.model("third", tmp_path)
     generation, state = read(stand.ledger, "l")
-    from trueup.release import decide
+    from trueup.state import decide
 
     decide(stand.ledger, "l", generation, state.serve(other, 1), kind="promote", verdict="PROMOTE", reason="t")
     made = rollback(stand.ledger, "l", reason="users complain", who="ada")
@@ -291,13 +291,13 @@ def test_a_running_release_is_never_replaced_and_a_waiting_one_follows(stand: An
 def test_tru_02_levels_fall_with_every_refusal_and_move_along_a_run_of_promotions(stand: Any) -> None:
     """The sum of the levels that worse challengers can meet never exceeds the promise."""
     levels, risk = Levels(0.05), Risk()
-    from trueup.release import Test
+    from trueup.state import ReleaseTest
 
-    history: tuple[Test, ...] = ()
+    history: tuple[ReleaseTest, ...] = ()
     for won in (False, True, True, False):
         level = next_level(history, risk, 0)
         assert level == levels.next([(t.k, bool(t.promoted), False) for t in history])
-        history = (*history, Test(len(history) + 1, level, 0, won))
+        history = (*history, ReleaseTest(len(history) + 1, level, 0, won))
     assert next_level(history, replace(risk, per="release"), 0) == 0.05
     old = tuple(replace(test, at=-(10**18)) for test in history)
     assert next_level(old, replace(risk, per="year"), 0) == levels.next([])
@@ -305,7 +305,7 @@ def test_tru_02_levels_fall_with_every_refusal_and_move_along_a_run_of_promotion
 
 def test_tru_04_the_anchor_stands_beside_the_champion(stand: Any, tmp_path: Path) -> None:
     """A challenger that is no worse than the champion, but far below the anchor, is not promoted."""
-    from trueup.release import decide
+    from trueup.state import decide
 
     weak = stand.model("weak", tmp_path)
     generation, state = read(stand.ledger, "l")

@@ -24,8 +24,7 @@ from typing import Any
 import pytest
 
 from trueup.core.clock import to_us
-from trueup.registry import register
-from trueup.release import decide, read
+from trueup.state import decide, read, register
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 

@@ -19,8 +19,9 @@ from trueup.loop import Context, Loop, again, finish, run, tick
 from trueup.loop import cycle as cycles
 from trueup.loop.status import lines, status
 from trueup.models import ConstantModel
-from trueup.release import pause, read
+from trueup.release import pause
 from trueup.service import abandon, runs, steps_of
+from trueup.state import read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.train import Command

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from trueup.core.clock import from_us
-from trueup.registry import candidate, register
-from trueup.release import read
+from trueup.state import candidate, read, register
 from trueup.store import Ledger
 from trueup.store.locks import holder
 

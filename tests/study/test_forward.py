@@ -17,7 +17,7 @@ from trueup.core.errors import DataError, Refused
 from trueup.core.events import Event, outcome
 from trueup.core.json import dumps
 from trueup.models import ConstantModel
-from trueup.registry import register
+from trueup.state import register
 from trueup.stats import ab_power
 from trueup.store import Ledger
 from trueup.study import outlook, whatif

@@ -86,7 +86,7 @@ def test_killed_it_goes_on_in_a_new_process_to_the_same_bytes(
     """SIGKILL of everything, then SIGTERM of the training alone (a spot machine that is taken away), then
     to the end: bitwise the model of a training in this process that nothing disturbed."""
     job, store = TrainJob.from_json(json.loads((home / "job.json").read_text())), Artifacts(home)
-    local = replace(job, data=replace(job.data, uri=str(store.path(job.data))), base=replace(job.base, uri=str(store.path(job.base))))
+    local = replace(job, data=job.data.at(store.path(job.data)), base=job.base.at(store.path(job.base)))
     trainer = values.from_json(dict(job.trainer))
     whole = digest_of(trainer.fit(local, Undisturbed(tmp_path / "whole")).model)
 

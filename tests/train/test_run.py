@@ -331,7 +331,7 @@ def test_two_processes_on_one_job(go, tmp_path, script):
 
 def test_the_key_does_not_depend_on_place_or_budget(make_job, rows):
     job = make_job(Sklearn(), rows)
-    moved = replace(job, data=replace(job.data, uri="/elsewhere"), budget=Budget(1.0, 1))
+    moved = replace(job, data=job.data.at("/elsewhere"), budget=Budget(1.0, 1))
     assert job_key(moved) == job_key(job)
     assert job_key(replace(job, seed=2)) != job_key(job)
     assert job_key(replace(job, trainer=values.to_json(Sklearn("sgd")))) != job_key(job)

@@ -12,7 +12,7 @@ from trueup.client import connect
 from trueup.core.clock import ManualClock, to_us
 from trueup.core.errors import ArgumentError
 from trueup.loop.facts import LedgerFacts
-from trueup.release import LoopState
+from trueup.state import LoopState
 from trueup.store import Ledger
 from trueup.testing import check_trigger
 from trueup.triggers import Told

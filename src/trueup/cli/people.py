@@ -214,7 +214,8 @@ def anchor_(
     Where releases ask for an Approval, the same people must say so, each once. Refused while a
     release runs.
     """
-    from trueup.release import name_anchor, read, told_as
+    from trueup.release import name_anchor, told_as
+    from trueup.state import read
 
     if candidate is not None:
         said = _needed(reason)

@@ -30,7 +30,8 @@ def registry_() -> None:
 def show_(ctx: click.Context, loop_: str | None, json_: bool) -> None:
     """List the candidates with their names, where they stand, and where they are published."""
     from trueup.cli._open import only_loop, open_ledger
-    from trueup.registry import aliases, projection, troubles
+    from trueup.registry import projection, troubles
+    from trueup.state import aliases
 
     with open_ledger(ctx) as ledger:
         name = only_loop(ledger, loop_)

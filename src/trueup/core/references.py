@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from trueup.core.errors import DataError
+from msgspec import Struct
+
+from trueup.core.records import from_plain, to_plain
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A content-addressed thing: its URI, its SHA-256, and its number of rows where it has any.
 
     A folder's digest is that of its sorted list of (relative path, SHA-256).
@@ -21,13 +21,13 @@ class Ref:
     rows: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"uri": self.uri, "sha256": self.sha256}
-        if self.rows is not None:
-            data["rows"] = self.rows
+        data: dict[str, Any] = to_plain(self)
         return data
 
     @classmethod
     def from_json(cls, data: Any) -> Ref:
-        if not isinstance(data, dict) or not {"uri", "sha256"} <= data.keys() <= {"uri", "sha256", "rows"}:
-            raise DataError(f"expected a reference {{uri, sha256, rows?}}, got {data!r:.200}")
-        return cls(data["uri"], data["sha256"], data.get("rows"))
+        return from_plain(cls, data)
+
+    def at(self, uri: object) -> Ref:
+        """The same content where it lies at another URI."""
+        return Ref(str(uri), self.sha256, self.rows)

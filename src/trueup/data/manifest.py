@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +108,8 @@ def write(ledger: Ledger, manifest: dict[str, Any], rows: pa.Table) -> Snapshot:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{ident}.parquet"
             pq.write_table(stored(rows), path, compression="zstd", row_group_size=100_000)
-            data = replace(ledger.artifacts.put_file(path), rows=rows.num_rows)
+            kept = ledger.artifacts.put_file(path)
+            data = Ref(kept.uri, kept.sha256, rows.num_rows)
         ledger.put(loop, "snapshot", ident, {"manifest": manifest, "data": data.to_json()})
         known = ledger.get(loop, "snapshot", ident)
         assert known is not None

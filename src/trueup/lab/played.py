@@ -18,7 +18,7 @@ from trueup.core.errors import Refused
 from trueup.core.events import Event
 from trueup.core.ids import Ids
 from trueup.loop import Loop, look_due, run
-from trueup.release import LoopState, read
+from trueup.state import LoopState, read
 from trueup.store import Ledger
 
 if TYPE_CHECKING:

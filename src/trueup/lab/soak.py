@@ -201,7 +201,8 @@ def _golden(home: Path) -> Path:
 
 
 def _approve(ledger: Ledger) -> None:
-    from trueup.release import approve, read
+    from trueup.release import approve
+    from trueup.state import read
 
     release = read(ledger, NAME)[1].release
     if release is not None and "by" in release.parameters and release.approval is None:

@@ -15,7 +15,8 @@ from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import TrueupError
 from trueup.core.json import dumps, loads
-from trueup.release import METHODS, LoopState, Ruling, read
+from trueup.release import METHODS, Ruling
+from trueup.state import LoopState, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

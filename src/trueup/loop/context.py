@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import from_us
 from trueup.core.errors import Held, NotFound
 from trueup.core.protocols import Predictor
-from trueup.registry import candidate
-from trueup.release import Terms, define, defined
+from trueup.release import Terms
+from trueup.state import candidate, define, defined
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

@@ -17,7 +17,7 @@ from trueup.loop.costs import pay
 from trueup.loop.lineage import anew, said
 from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
-from trueup.release import decide, read
+from trueup.state import decide, read
 
 CYCLE = Pipeline("cycle", 2, (
     Step("snapshot", "trueup.loop.cycle:build"),

@@ -14,7 +14,8 @@ from trueup.core.json import loads, loads_all
 from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.core.task import Outcome
 from trueup.loop.queries import QUERIES
-from trueup.release import LoopState, measured
+from trueup.release import measured
+from trueup.state import LoopState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -141,7 +142,7 @@ class LedgerFacts:
 
     def learned(self) -> tuple[str | None, pa.Table | None]:
         from trueup.data import snapshot
-        from trueup.registry import candidate
+        from trueup.state import candidate
 
         champion = self._state.champion
         try:

@@ -9,7 +9,7 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict
 from trueup.core.values import from_json, to_json
-from trueup.release import decide, definition, read
+from trueup.state import decide, definition, read
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us
 from trueup.core.references import Ref
-from trueup.registry import Candidate, candidate
+from trueup.state import Candidate, candidate
 
 if TYPE_CHECKING:
     from trueup.data.snapshot import Snapshot

@@ -15,7 +15,8 @@ from trueup.loop.context import Context, pinned, plain
 from trueup.loop.costs import too_dear
 from trueup.loop.cycle import CYCLE
 from trueup.loop.facts import LedgerFacts
-from trueup.release import LoopState, decide, method, read
+from trueup.release import method
+from trueup.state import LoopState, decide, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

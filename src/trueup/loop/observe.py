@@ -13,7 +13,7 @@ from trueup.core.clock import from_us, to_us
 from trueup.core.json import digest
 from trueup.core.values import to_json
 from trueup.loop.context import Context, plain
-from trueup.release import LoopState, read
+from trueup.state import LoopState, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

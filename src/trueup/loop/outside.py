@@ -27,7 +27,7 @@ def outside(ledger: Ledger, *, ask: bool = True) -> list[Ailment]:
     """
     from trueup.alerts import AlertFile, AlertLog, Apprise
     from trueup.registry import Mlflow
-    from trueup.release import definition
+    from trueup.state import definition
 
     assert all((AlertFile, AlertLog, Apprise, Mlflow)), "their kinds are registered: no other room is needed here"
     found: list[Ailment] = []

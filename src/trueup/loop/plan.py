@@ -12,15 +12,8 @@ from trueup.loop.context import Context
 from trueup.loop.facts import SUPPOSED, LedgerFacts
 from trueup.loop.look import Look, findings
 from trueup.loop.queries import QUERIES
-from trueup.release import (
-    LoopState,
-    Shadow,
-    forecast_trial,
-    next_level,
-    read,
-    waiting,
-    waiting_words,
-)
+from trueup.release import Shadow, forecast_trial, next_level, waiting, waiting_words
+from trueup.state import LoopState, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

@@ -20,17 +20,8 @@ from trueup.core.values import to_json
 from trueup.loop.context import Context, Progress
 from trueup.loop.pipeline import perform
 from trueup.loop.steps import GATES
-from trueup.registry import (
-    Nomination,
-    Published,
-    Publisher,
-    candidate,
-    deliver,
-    missed,
-    nominated,
-    register,
-)
-from trueup.release import LoopState, decide, read
+from trueup.registry import Nomination, Published, Publisher, deliver, missed, nominated
+from trueup.state import LoopState, candidate, decide, read, register
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

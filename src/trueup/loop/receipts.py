@@ -13,10 +13,11 @@ from trueup.core.errors import DataError, MissingDependency, NotFound, Refused, 
 from trueup.core.json import dumps, loads, sha256
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
-from trueup.release import LoopState, defined, next_level
+from trueup.release import next_level
 from trueup.release.experiments.experiment import describe, winner
 from trueup.release.offline import GATES, passes, rows_of, same, verdict_of
 from trueup.release.people.keys import new_key, sign, verify
+from trueup.state import LoopState, defined
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -216,11 +217,11 @@ def _another(body: dict[str, Any]) -> list[str]:
 
 def _level(body: dict[str, Any], lines: list[str]) -> list[str]:
     """Whether the level follows from the tests before it and the promise."""
-    from trueup.release import Test
+    from trueup.state import ReleaseTest
 
     if body["risk"] is None or not body["tests"]:
         return []
-    risk, tests = from_json(body["risk"]), [Test(**one) for one in body["tests"]]
+    risk, tests = from_json(body["risk"]), [ReleaseTest(**one) for one in body["tests"]]
     due = next_level(tests[:-1], risk, body["started"])
     lines.append(f"  level {body['level']:.4g}: test {tests[-1].k} of a life with {risk.wrong_promotion:g} in all (per {risk.per})")
     return [] if due == body["level"] else [f"the level {body['level']:g} is not the one that was due, {due:g}"]

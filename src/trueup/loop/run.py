@@ -20,8 +20,8 @@ from trueup.loop.lineage import stored
 from trueup.loop.look import look
 from trueup.loop.observe import last_look, observe
 from trueup.loop.receipts import keep_receipts
-from trueup.registry import register
-from trueup.release import Ruling, advance, decide, read
+from trueup.release import Ruling, advance
+from trueup.state import decide, read, register
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop

@@ -16,7 +16,8 @@ from trueup.loop.context import moment
 from trueup.loop.keeping import swept
 from trueup.loop.observe import last_report, report_lines
 from trueup.registry import troubles
-from trueup.release import LoopState, defined, definition, read, standing, waiting, waiting_words
+from trueup.release import standing, waiting, waiting_words
+from trueup.state import LoopState, defined, definition, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -16,7 +16,7 @@ from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context
 from trueup.loop.pipeline import Step
-from trueup.registry import candidate, register
+from trueup.state import candidate, register
 
 START = Step("start", "trueup.loop.lineage:start")
 SNAPSHOT = Step("snapshot", "trueup.loop.steps:snapshot")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.parameters import Parameter
 from trueup.core.values import from_json
-from trueup.release import definition
+from trueup.state import definition
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -15,7 +15,8 @@ from trueup.loop.context import know_kinds, moment
 from trueup.loop.look import look_lines
 from trueup.loop.trials import experiment_lines, interleaving_lines, segment_lines
 from trueup.loop.turning import turning
-from trueup.release import LoopState, changed, definition, proved_no, recompute, signed
+from trueup.release import changed, proved_no, recompute, signed
+from trueup.state import LoopState, definition
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

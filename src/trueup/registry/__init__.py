@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: candidates with their lineage, who served when, what may be thrown away, and publishing."""
+"""Floor 5: who served when, retention, and publishing."""
 
 from typing import TYPE_CHECKING
 
 from trueup.core.lazy import lazily
 
 if TYPE_CHECKING:
-    from trueup.registry.candidates import Candidate, aliases, candidate, candidates, register
     from trueup.registry.history import Reign, reigns, served
     from trueup.registry.mlflow import Mlflow
     from trueup.registry.projection import Projection, projection
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from trueup.registry.upkeep import ailments, backup
 
 __all__ = [
-    "Candidate",
     "Change",
     "Keep",
     "Mlflow",
@@ -35,16 +33,12 @@ __all__ = [
     "Publisher",
     "Reign",
     "ailments",
-    "aliases",
     "backup",
-    "candidate",
-    "candidates",
     "deliver",
     "missed",
     "nominated",
     "projection",
     "prune",
-    "register",
     "reigns",
     "served",
     "throw_away",
@@ -52,8 +46,6 @@ __all__ = [
 ]
 
 __getattr__ = lazily(__name__, {
-    "Candidate": "candidates", "aliases": "candidates", "candidate": "candidates",
-    "candidates": "candidates", "register": "candidates",
     "Reign": "history", "reigns": "history", "served": "history",
     "Mlflow": "mlflow",
     "Projection": "projection", "projection": "projection",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import NotFound, TrueupError
 from trueup.core.json import digest, dumps, loads
 from trueup.core.references import Ref
-from trueup.registry.candidates import Candidate, aliases, candidates
+from trueup.state import Candidate, aliases, candidates
 
 if TYPE_CHECKING:
     from trueup.core.decisions import Decision

@@ -16,8 +16,8 @@ from trueup.core.errors import ArgumentError, NotFound
 from trueup.core.json import digest
 from trueup.core.references import Ref
 from trueup.core.values import value
-from trueup.registry.candidates import Candidate, aliases, candidates
 from trueup.registry.history import served
+from trueup.state import Candidate, aliases, candidates
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

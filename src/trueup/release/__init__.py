@@ -45,17 +45,6 @@ if TYPE_CHECKING:
     from trueup.release.shadow.pairs import changed
     from trueup.release.shadow.shadow import Shadow
     from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
-    from trueup.release.state import (
-        LoopState,
-        Release,
-        Test,
-        decide,
-        define,
-        defined,
-        definition,
-        only,
-        read,
-    )
 
 __all__ = [
     "AB",
@@ -70,11 +59,9 @@ __all__ = [
     "Full",
     "Guardrails",
     "Interleave",
-    "LoopState",
     "NoHarm",
     "Population",
     "Recommendation",
-    "Release",
     "Risk",
     "Ruling",
     "Scene",
@@ -82,7 +69,6 @@ __all__ = [
     "Situation",
     "Stage",
     "Terms",
-    "Test",
     "accept",
     "advance",
     "answer_audit",
@@ -92,10 +78,6 @@ __all__ = [
     "carry_in",
     "carry_out",
     "changed",
-    "decide",
-    "define",
-    "defined",
-    "definition",
     "end",
     "first_promotion",
     "fitted",
@@ -106,10 +88,8 @@ __all__ = [
     "new_key",
     "next_level",
     "offer",
-    "only",
     "pause",
     "proved_no",
-    "read",
     "recommend",
     "recompute",
     "reject",
@@ -161,8 +141,5 @@ __getattr__ = lazily(__name__, {
     "Shadow": "shadow.shadow",
     "METHODS": "stage", "Ruling": "stage", "Scene": "stage", "Stage": "stage", "Terms": "stage",
     "method": "stage", "recompute": "stage",
-    "LoopState": "state", "Release": "state", "Test": "state", "decide": "state", "define": "state",
-    "defined": "state", "definition": "state",
-    "only": "state", "read": "state",
     "forecast_trial": "experiments.trial",
 })

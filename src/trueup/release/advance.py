@@ -18,7 +18,7 @@ from trueup.release.people.approval import Approval
 from trueup.release.people.consent import judge, of, request, standing, waiting_words, waits
 from trueup.release.shadow.asking import Unloadable
 from trueup.release.stage import Ruling, Scene, Terms
-from trueup.release.state import LoopState, Release, Test, decide, only, read
+from trueup.state import LoopState, Release, ReleaseTest, decide, only, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -174,7 +174,7 @@ def _start(
     )
     before = state
     state = replace(
-        state, waiting=None, proposal=None, release=release, tests=(*state.tests, Test(k, level, now))
+        state, waiting=None, proposal=None, release=release, tests=(*state.tests, ReleaseTest(k, level, now))
     )
     try:
         state = _enter(Scene(ledger, terms, state, release, ledger.cut(), now))

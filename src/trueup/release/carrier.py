@@ -12,7 +12,7 @@ from trueup.release.risk import Risk
 from trueup.release.shadow.asking import Unloadable, require_judgeable
 from trueup.release.shadow.shadow import Shadow
 from trueup.release.stage import Terms
-from trueup.release.state import LoopState
+from trueup.state import LoopState
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from trueup.core.clock import from_us, to_us
 from trueup.release.risk import Risk
-from trueup.release.state import Test
+from trueup.state import ReleaseTest
 
 
-def next_level(tests: Sequence[Test], risk: Risk, now: int) -> float:
+def next_level(tests: Sequence[ReleaseTest], risk: Risk, now: int) -> float:
     """alpha_k of the test that begins now: online fallback over the life so far.
 
     With per="year" over the calendar year (UTC), each year counting from 1. A window that slides

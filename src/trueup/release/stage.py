@@ -12,7 +12,7 @@ from trueup.core.protocols import Predictor
 from trueup.core.task import Outcome
 from trueup.release.population import Population
 from trueup.release.risk import Risk
-from trueup.release.state import LoopState, Release
+from trueup.state import LoopState, Release
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -10,8 +10,9 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import NotFound, Refused
 from trueup.loop.cycle import understood
 from trueup.loop.pipeline import KIND, RETRY
-from trueup.release import LoopState, decide, read, whoami
+from trueup.release import whoami
 from trueup.service.board import service
+from trueup.state import LoopState, decide, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

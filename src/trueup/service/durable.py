@@ -32,8 +32,8 @@ from typing import Any
 from trueup.core.errors import Busy, Conflict, Held, MissingDependency, StoreError
 from trueup.loop import Context
 from trueup.loop.pipeline import Pipeline, Step, attempt, follow
-from trueup.release import read
 from trueup.service.place import OFF, URL, Place, quiet, version_of
+from trueup.state import read
 from trueup.store import lock
 
 LOCK = "durable"

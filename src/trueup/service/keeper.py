@@ -26,9 +26,9 @@ from trueup.loop import Context, Loop, again, finish, tick
 from trueup.loop.facts import LedgerFacts
 from trueup.loop.observe import last_look
 from trueup.loop.pipeline import Drive, follow
-from trueup.release import LoopState, read
 from trueup.service.board import Board, now
 from trueup.service.log import Log
+from trueup.state import LoopState, read
 from trueup.store import lock
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from trueup.core.clock import Clock, SystemClock, to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import NotFound, StoreError
 from trueup.core.events import Event
 from trueup.core.json import dumps, loads
+from trueup.core.records import from_plain, kind_of_record, stored
 from trueup.store import _database, _decisions, _files, sql
 from trueup.store._mounts import refuse_network
 from trueup.store._rows import checked
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from trueup.store._doctor import Ailment
     from trueup.store._history import History, Sealed
 
+R = TypeVar("R")
 SQL = sql.load("trueup.store", "sql/journal.sql")
 BUSY_SECONDS = 10.0
 """How long a write waits for a foreign program that holds the journal before it is Busy."""
@@ -217,17 +219,41 @@ class Ledger:
         row = (loop, kind, ident, self._now(), dumps(dict(body)))
         return self._writer.run(lambda connection: connection.execute(SQL["add_record"], row).rowcount == 1)
 
-    def get(self, loop: str, kind: str, ident: str) -> dict[str, Any] | None:
-        """A record's body with `id` and `at` (us) added, or None."""
-        found = self._one("record", (loop, kind, ident))
-        return _record(*found) if found else None
+    def add(self, loop: str, ident: str, record: object) -> bool:
+        """Keep a typed record for good under its kind; False where one of that id is there already,
+        which stands."""
+        return self.put(loop, kind_of_record(type(record)), ident, stored(record))
 
+    @overload
+    def get(self, loop: str, kind: str, ident: str) -> dict[str, Any] | None: ...
+    @overload
+    def get(self, loop: str, kind: type[R], ident: str) -> R | None: ...
+    def get(self, loop: str, kind: str | type[R], ident: str) -> dict[str, Any] | R | None:
+        """A record by its id, or None: of a class made with @record, or its body with `id` and `at` (us)."""
+        found = self._one("record", (loop, _kind(kind), ident))
+        if not found:
+            return None
+        body = _record(*found)
+        return body if isinstance(kind, str) else from_plain(kind, {**body, "loop": loop})
+
+    @overload
     def records(
         self, loop: str, kind: str, *, limit: int | None = None, newest: bool = False
-    ) -> list[dict[str, Any]]:
-        """Records of a kind in the order in which they came, or the newest first."""
-        rows = self._all("records_newest_first" if newest else "records", (loop, kind, -1 if limit is None else limit))
-        return [_record(*row) for row in rows]
+    ) -> list[dict[str, Any]]: ...
+    @overload
+    def records(
+        self, loop: str, kind: type[R], *, limit: int | None = None, newest: bool = False
+    ) -> list[R]: ...
+    def records(
+        self, loop: str, kind: str | type[R], *, limit: int | None = None, newest: bool = False
+    ) -> list[dict[str, Any]] | list[R]:
+        """Records of a kind in the order in which they came, or the newest first: of a class made with
+        @record, or their bodies."""
+        named = (loop, _kind(kind), -1 if limit is None else limit)
+        rows = self._all("records_newest_first" if newest else "records", named)
+        if isinstance(kind, str):
+            return [_record(*row) for row in rows]
+        return [from_plain(kind, {**_record(*row), "loop": loop}) for row in rows]
 
     # -- keeping ----------------------------------------------------------------------------------
 
@@ -283,6 +309,10 @@ class Ledger:
     def _open_still(self) -> None:
         if self._closed:
             raise StoreError("expected an open ledger, got a closed one", cure="open it again")
+
+
+def _kind(kind: str | type) -> str:
+    return kind if isinstance(kind, str) else kind_of_record(kind)
 
 
 def _record(ident: str, at: int, body: str) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class Bench:
             return self.past.artifacts.put_tree(result.model), seconds, ""
 
     def _local(self, ref: Ref) -> Ref:
-        return replace(ref, uri=str(self.past.artifacts.path(ref)))
+        return ref.at(self.past.artifacts.path(ref))
 
 
 class _Quiet:

@@ -66,7 +66,8 @@ def apply(edit: Edit, ledger: Ledger, *, who: str | None = None, evidence: Mappi
     Raises Refused where the file is no longer the one that the edit was made from.
     """
     from trueup.core.json import sha256
-    from trueup.release import decide, read, whoami
+    from trueup.release import whoami
+    from trueup.state import decide, read
 
     if edit.path.read_text("utf-8") != edit.before:
         raise Refused(f"expected {edit.path.name} as it was, but it was edited since", cure="run the backtest again")

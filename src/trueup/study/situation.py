@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import to_us
 from trueup.core.errors import DataError
 from trueup.loop.plan import disagreement_of
-from trueup.release import Interleave, Shadow, Situation, next_level, read
+from trueup.release import Interleave, Shadow, Situation, next_level
+from trueup.state import read
 from trueup.study.past import rate, traffic
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ def weak(
     of the gate that carries the promise). Beside the inputs' fields it looks at the answer, at the
     label, and at units without an earlier request. Raises DataError for too few rows.
     """
-    from trueup.release import measured, read
+    from trueup.release import measured
+    from trueup.state import read
 
     _, state = read(ledger, loop.name)
     label = loop.label.name

@@ -79,7 +79,7 @@ def whatif(loop: Loop, ledger: Ledger, candidate: str, *, outcome: str | None = 
     support, and where the estimators disagree. Raises DataError where nothing was drawn, Refused for a
     label (it says nothing of what was shown: score it with a backtest), and for parameters that no arm had.
     """
-    from trueup.registry import candidate as registered
+    from trueup.state import candidate as registered
     from trueup.stats import off_policy
 
     found = _outcome(loop, outcome)
@@ -134,7 +134,7 @@ def _outcome(loop: Loop, name: str | None) -> Outcome:
 
 def _alike(ledger: Ledger, loop: str, ident: str, rows: list[dict[str, Any]]) -> set[str]:
     """The arms' candidates that are this one: itself, or where it has parameters, its model with the same ones."""
-    from trueup.registry import candidate as registered
+    from trueup.state import candidate as registered
 
     mine = registered(ledger, loop, ident)
     arms = {row["candidate"] for row in rows if row["candidate"]}
@@ -194,8 +194,8 @@ def _answers(
     parameters, while those that only sharpen an estimate may come without."""
     from trueup.core.protocols import Prediction
     from trueup.models import load, require_parameters, with_parameters
-    from trueup.registry import candidate
     from trueup.release.shadow.asking import ask
+    from trueup.state import candidate
 
     one = candidate(ledger, loop, ident)
     model = load(ledger.artifacts.path(one.model), trust_code=True)

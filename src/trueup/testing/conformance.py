@@ -131,8 +131,8 @@ def check_publisher(publisher: Publisher) -> None:
     from trueup.core.clock import ManualClock
     from trueup.core.secrets import masked
     from trueup.models import ConstantModel
-    from trueup.registry import deliver, register
-    from trueup.release import LoopState, decide
+    from trueup.registry import deliver
+    from trueup.state import LoopState, decide, register
     from trueup.store import Ledger
 
     check_value(publisher)

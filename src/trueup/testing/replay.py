@@ -109,7 +109,7 @@ class Served:
     def _model(self, client: Client, ident: str) -> Predictor:
         """The model of a candidate; the loop's own code is trusted, as its file is."""
         from trueup.models import load, with_parameters
-        from trueup.registry import candidate
+        from trueup.state import candidate
 
         if ident not in self._models:
             assert self._ledger is not None
@@ -232,7 +232,8 @@ def _look(
 
 
 def _approved(loop: Loop, ledger: Ledger) -> Decision | None:
-    from trueup.release import approve, read
+    from trueup.release import approve
+    from trueup.state import read
 
     _, state = read(ledger, loop.name)
     release = state.release

@@ -264,9 +264,9 @@ def _grace(job: TrainJob, base: str | None) -> float:
 def _order(job: TrainJob, artifacts: Artifacts, nice: int, base: Path | None) -> dict[str, Any]:
     """The job with local paths, and where the trainer's class is found."""
     local = replace(
-        job, data=replace(job.data, uri=str(artifacts.path(job.data))),
-        init=replace(job.init, uri=str(artifacts.path(job.init))) if job.init else None,
-        base=replace(job.base, uri=str(artifacts.path(job.base))) if job.base else None,
+        job, data=job.data.at(artifacts.path(job.data)),
+        init=job.init.at(artifacts.path(job.init)) if job.init else None,
+        base=job.base.at(artifacts.path(job.base)) if job.base else None,
     )
     order: dict[str, Any] = {"job": local.to_json(), "nice": nice, "base": str(Path(base).resolve()) if base else None}
     trainer = values.kinds().get(str(job.trainer.get("kind")))

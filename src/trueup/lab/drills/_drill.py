@@ -114,8 +114,7 @@ def installed(ledger: Ledger, loop: str, word: str) -> str:
     """A champion that always says one word, serving all users; its id."""
     from trueup.core.clock import to_us
     from trueup.models import ConstantModel
-    from trueup.registry import register
-    from trueup.release import LoopState, decide
+    from trueup.state import LoopState, decide, register
 
     folder = ledger.home / "models" / word
     ConstantModel(word).write(folder, "label")

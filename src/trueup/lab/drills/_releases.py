@@ -25,17 +25,16 @@ from trueup.release import (
     Bandit,
     Canary,
     Interleave,
-    Release,
     Scene,
     Shadow,
     Terms,
     first_promotion,
     fitted,
-    read,
     score_of,
     verdict_of,
 )
 from trueup.route import Routing, assign
+from trueup.state import Release, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

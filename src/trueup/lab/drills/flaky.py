@@ -182,7 +182,8 @@ def _apart(one: Path, other: Path) -> float:
 
 def _record(teller: Teller, ledger: Ledger, calm: Ledger, loop: Loop) -> None:
     from trueup.loop import run
-    from trueup.registry import ailments, candidates
+    from trueup.registry import ailments
+    from trueup.state import candidates
 
     found = trainings(ledger, loop.name)
     runs = {record["run"] for record in found}

@@ -25,7 +25,7 @@ from trueup.lab.news.weeks import Weeks
 from trueup.lab.news.world import DAY, FOUNDING, begins
 from trueup.lab.tell import Teller
 from trueup.loop import look_due
-from trueup.registry import candidate as registered
+from trueup.state import candidate as registered
 from trueup.stats import needed_items, paired_pass_probability
 
 NEW, KEPT = 0.93, 0.90   # of its golden questions: what a week's news must reach, and no cohort fall below

@@ -12,7 +12,6 @@ from trueup.core.clock import from_us
 from trueup.core.errors import ArgumentError
 from trueup.core.task import Outcome
 from trueup.core.values import to_json
-from trueup.registry import candidate, register
 from trueup.release.canary import champion_p95
 from trueup.release.experiments.design import (
     MOST_UNITS,
@@ -28,7 +27,7 @@ from trueup.release.experiments.design import (
 )
 from trueup.release.experiments.experiment import check_arms, describe, harmed, winner
 from trueup.release.stage import Ruling, Scene, Terms, gather
-from trueup.release.state import LoopState
+from trueup.state import LoopState, candidate, register
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, Refused, UnknownName
-from trueup.registry import candidate as registered
 from trueup.registry import served
 from trueup.release.advance import end
 from trueup.release.people.consent import UNVERIFIED, waits
 from trueup.release.people.rejection import signed_no
 from trueup.release.people.saying import sign_with, take
-from trueup.release.state import LoopState, decide, only, read
+from trueup.state import LoopState, decide, only, read
+from trueup.state import candidate as registered
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

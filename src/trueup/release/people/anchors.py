@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
-from trueup.registry import candidate as registered
 from trueup.release.people.acting import whoami
 from trueup.release.people.approval import declared
 from trueup.release.people.consent import judge, of, request
 from trueup.release.people.saying import heard, sign_with
-from trueup.release.state import decide, read
+from trueup.state import candidate as registered
+from trueup.state import decide, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

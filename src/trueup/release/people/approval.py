@@ -12,7 +12,7 @@ from trueup.core.values import from_json, value
 from trueup.release.people.consent import judge, request
 from trueup.release.people.keys import check_public
 from trueup.release.stage import Ruling, Scene, Terms
-from trueup.release.state import definition
+from trueup.state import definition
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

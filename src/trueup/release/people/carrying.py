@@ -11,7 +11,7 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, DataError, Refused
 from trueup.release.people.consent import waits
 from trueup.release.people.saying import sign_with, take
-from trueup.release.state import read
+from trueup.state import read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from trueup.core.clock import from_us
 from trueup.core.json import digest
 from trueup.release.people.keys import verify
-from trueup.release.state import LoopState
+from trueup.state import LoopState
 
 if TYPE_CHECKING:
     from trueup.release.people.approval import Approval

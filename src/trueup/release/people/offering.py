@@ -11,10 +11,9 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
 from trueup.core.parameters import Parameter, typed
 from trueup.models import load, require_parameters
-from trueup.registry import Candidate, register
-from trueup.registry import candidate as registered
 from trueup.release.people.acting import whoami
-from trueup.release.state import decide, definition, read
+from trueup.state import Candidate, decide, definition, read, register
+from trueup.state import candidate as registered
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -12,7 +12,7 @@ from trueup.core.errors import Refused
 from trueup.release.people.approval import declared
 from trueup.release.people.consent import person, waits
 from trueup.release.people.keys import sign, verify
-from trueup.release.state import LoopState
+from trueup.state import LoopState
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -12,7 +12,7 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Refused
 from trueup.release.people.consent import UNVERIFIED, person, standing, statement, with_said
 from trueup.release.people.keys import sign, verify
-from trueup.release.state import LoopState, decide
+from trueup.state import LoopState, decide
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

@@ -14,8 +14,8 @@ from trueup.core.json import Json, loads
 from trueup.core.protocols import Scorer
 from trueup.core.values import value
 from trueup.release.queries import QUERIES
-from trueup.release.state import read
 from trueup.route import position
+from trueup.state import read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger

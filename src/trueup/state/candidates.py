@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import to_us
 from trueup.core.errors import NotFound
 from trueup.core.json import digest
+from trueup.core.records import record
 from trueup.core.references import Ref
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
 
-KIND = "candidate"
 
-
-@dataclass(frozen=True, slots=True)
+@record("candidate", body=("id",))
 class Candidate:
     """A model with its lineage. Its id is made from the lineage, so that the same work done twice
     is one candidate.
@@ -46,11 +45,6 @@ class Candidate:
         tree = self.facts.get("base_tree")
         return Ref(f"artifacts/{tree[:2]}/{tree}", tree) if isinstance(tree, str) else None
 
-    @classmethod
-    def from_json(cls, loop: str, body: dict[str, Any]) -> Candidate:
-        known = {name: body[name] for name in cls.__slots__ if name in body}
-        return cls(**{**known, "loop": loop, "model": Ref.from_json(body["model"])})
-
 
 def register(
     ledger: Ledger, loop: str, model: Ref, *, snapshot: str | None = None,
@@ -66,18 +60,17 @@ def register(
     if parameters:
         lineage["parameters"] = parameters
     ident = f"c-{digest(lineage)[:16]}"
-    ledger.put(loop, KIND, ident, {
-        "id": ident, "model": model.to_json(), "created": to_us(ledger.clock.now()),
-        "snapshot": snapshot, "parent": parent, "trainer": trainer or {}, "code": code,
-        "metrics": metrics or {}, "facts": facts or {}, "parameters": parameters or {},
-    })
+    ledger.add(loop, ident, Candidate(
+        ident, loop, model, to_us(ledger.clock.now()), snapshot, parent, trainer or {}, code,
+        metrics or {}, facts or {}, parameters or {},
+    ))
     return candidate(ledger, loop, ident)
 
 
 def candidate(ledger: Ledger, loop: str, ident: str) -> Candidate:
     """The candidate with this id, or with the only id that begins so; raises NotFound."""
-    body = ledger.get(loop, KIND, ident)
-    if body is None:
+    found = ledger.get(loop, Candidate, ident)
+    if found is None:
         near = [one for one in candidates(ledger, loop) if one.id.startswith(ident)]
         if len(near) == 1:
             return near[0]
@@ -85,24 +78,9 @@ def candidate(ledger: Ledger, loop: str, ident: str) -> Candidate:
             f"expected a candidate of {loop}, got {ident!r}",
             cure=f"one of {', '.join(one.id for one in near)}" if near else "trueup status lists them",
         )
-    return Candidate.from_json(loop, body)
+    return found
 
 
 def candidates(ledger: Ledger, loop: str) -> list[Candidate]:
     """All candidates of a loop, oldest first."""
-    return [Candidate.from_json(loop, body) for body in ledger.records(loop, KIND)]
-
-
-def aliases(ledger: Ledger, loop: str) -> dict[str, str]:
-    """The names that stand for candidates now: champion, anchor, challenger, staging-candidate
-    (waits for its release) and production-validated (passed every stage but its approval)."""
-    _, state = ledger.state(loop)
-    release = state.get("release") or {}
-    found = {
-        "champion": state.get("champion"),
-        "anchor": state.get("anchor"),
-        "challenger": release.get("candidate"),
-        "staging-candidate": state.get("waiting"),
-        "production-validated": release.get("candidate") if release.get("validated") else None,
-    }
-    return {name: ident for name, ident in found.items() if ident}
+    return ledger.records(loop, Candidate)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floor 3: the typed records of a home, and the one door by which a loop's state changes."""
+
+from typing import TYPE_CHECKING
+
+from trueup.core.lazy import lazily
+
+if TYPE_CHECKING:
+    from trueup.state.aliases import aliases
+    from trueup.state.candidates import Candidate, candidate, candidates, register
+    from trueup.state.definitions import define, defined, definition
+    from trueup.state.door import decide, read
+    from trueup.state.loop_state import LoopState, Release, ReleaseTest, only
+
+__all__ = [
+    "Candidate",
+    "LoopState",
+    "Release",
+    "ReleaseTest",
+    "aliases",
+    "candidate",
+    "candidates",
+    "decide",
+    "define",
+    "defined",
+    "definition",
+    "only",
+    "read",
+    "register",
+]
+
+__getattr__ = lazily(__name__, {
+    "aliases": "aliases",
+    "Candidate": "candidates", "candidate": "candidates",
+    "candidates": "candidates", "register": "candidates",
+    "define": "definitions", "defined": "definitions", "definition": "definitions",
+    "decide": "door", "read": "door",
+    "LoopState": "loop_state", "Release": "loop_state", "ReleaseTest": "loop_state", "only": "loop_state",
+})
