@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: tells people what needs them, once: channels, deduplication, the command that helps."""
+"""Floor 6: tells people what needs them, once: channels, deduplication, the command that helps."""
 
 from typing import TYPE_CHECKING
 

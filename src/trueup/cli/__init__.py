@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 11: thin commands, each calling one public function."""
+"""Floor 12: thin commands, each calling one public function."""
 
 from trueup.cli._main import main
 

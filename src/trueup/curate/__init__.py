@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 3: steps of a recipe, pure functions over Arrow tables of training rows."""
+"""Floor 4: steps of a recipe, pure functions over Arrow tables of training rows."""
 
 from trueup.curate.cap import CapPerUnit
 from trueup.curate.clean import Clean, clean_text

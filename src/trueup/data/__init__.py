@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 4: recipes and the Snapshots that they give, golden sets, and rows out of files."""
+"""Floor 5: recipes and the Snapshots that they give, golden sets, and rows out of files."""
 
 from trueup.data.build import Built, build, preview, teaches
 from trueup.data.frozen import add_items, check_frozen, freeze, frozen_digest, use, uses

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: scorers, metrics, gates on golden sets, comparison by slice, and the report for people."""
+"""Floor 6: scorers, metrics, gates on golden sets, comparison by slice, and the report for people."""
 
 from trueup.evaluate.compare import Evaluation, Example, SliceScore, evaluate
 from trueup.evaluate.gates import AtLeast, Gate

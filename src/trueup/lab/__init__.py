@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 10: simulated worlds, demos and drills."""
+"""Floor 11: simulated worlds, demos and drills."""
 
 from trueup.lab.flaky import Flaky
 

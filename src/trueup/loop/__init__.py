@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 7: the definition, the plan, the run, publishing: the only room that composes the others."""
+"""Floor 8: the definition, the plan, the run, publishing: the only room that composes the others."""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: has anything moved? Drift of rows, answers and outcomes, in false alarms per year."""
+"""Floor 6: has anything moved? Drift of rows, answers and outcomes, in false alarms per year."""
 
 from trueup.monitor.cycle import cycle_drift
 from trueup.monitor.evidently import Evidently

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: who served when, retention, and publishing."""
+"""Floor 6: who served when, retention, and publishing."""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 6: the staged way into production: shadow, canary, approval, full; its verdicts and levels."""
+"""Floor 7: the staged way into production: shadow, canary, approval, full; its verdicts and levels."""
 
 from typing import TYPE_CHECKING
 

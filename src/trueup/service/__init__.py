@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 8: `up`, one process that looks, trains, releases and alerts for months; durable runs."""
+"""Floor 9: `up`, one process that looks, trains, releases and alerts for months; durable runs."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

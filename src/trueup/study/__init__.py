@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 8: what a loop's own past says about it: backtest, advise, forecast, slices, whatif."""
+"""Floor 9: what a loop's own past says about it: backtest, advise, forecast, slices, whatif."""
 
 from trueup.study.advise import Advice, advise
 from trueup.study.backtest import Backtest, Life, Training, backtest, dry

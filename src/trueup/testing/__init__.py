@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 9: simulate a loop in a test, and check a part of one's own."""
+"""Floor 10: simulate a loop in a test, and check a part of one's own."""
 
 from trueup.core.clock import ManualClock
 from trueup.testing.conformance import (

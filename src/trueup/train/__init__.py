@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 5: fits, and never serves: trainers, and the safe running of one in a process of its own."""
+"""Floor 6: fits, and never serves: trainers, and the safe running of one in a process of its own."""
 
 from trueup.core.protocols import Budget
 from trueup.train.boosted import Xgboost

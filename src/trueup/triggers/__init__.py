@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Floor 6: the reasons to train (`when`), not to (`unless`), and what only alerts (`watch`)."""
+"""Floor 7: the reasons to train (`when`), not to (`unless`), and what only alerts (`watch`)."""
 
 from typing import TYPE_CHECKING
 
