@@ -78,6 +78,20 @@ def test_an_answer_is_drawn_with_the_probability_that_is_given_back() -> None:
             explore("c", answers, epsilon=epsilon)
 
 
+def test_an_answer_at_several_places_has_the_sum_of_their_probabilities() -> None:
+    """REL-12: the propensity that is logged is that of the answer, not of its place."""
+    assert explore("c1", ["x", "x"], epsilon=0.1).propensity == 1.0
+    answers = ["a", "b", "a", "b", "c"]
+    drawn = [explore(f"c-{at}", answers, epsilon=0.4) for at in range(20_000)]
+    for answer, p in (("a", 0.76), ("b", 0.16), ("c", 0.08)):
+        mine = [one for one in drawn if one.answer == answer]
+        assert {round(one.propensity, 12) for one in mine} == {p}
+        assert abs(len(mine) / 20_000 - p) < 4 * np.sqrt(0.25 / 20_000)
+    assert explore("c", [1, True], epsilon=1.0).propensity == 0.5
+    assert explore("c", [{"id": 1}, {"id": 1}], epsilon=1.0).propensity == 1.0
+    assert explore("c", [np.zeros(2), np.ones(2)], epsilon=0.0).place == 0
+
+
 @pytest.mark.parametrize("explores", [True, False])
 def test_a_propensity_reaches_the_snapshot_and_its_absence_leaves_it_as_it_was(tmp_path, explores) -> None:
     """CUR-12: client.log(propensity=) to weighted rows; without one a Snapshot has no such column."""

@@ -95,6 +95,7 @@ def test_a_policy_draws_with_the_probabilities_of_the_context_in_every_process()
     [{"within": [{"salt": "x", "start": 0.5, "stop": 0.5}]}, {"within": 3}, {"hashing": "md5"}, {"overrides": []},
      {"slices": [{"start": 0, "stop": 1, "pi": 0.5, "stage": 0, "weights": [["z", 0.5]]}]},
      {"slices": [{"start": 0, "stop": 1, "pi": 0.5, "stage": 0, "weights": [["challenger", 0.9]]}]},
+     {"slices": [{"start": 0, "stop": 1, "pi": 0.5, "stage": 0, "weights": [["challenger", 0.25], ["challenger", 0.25]]}]},
      {"slices": [{"start": 0, "stop": 1, "pi": 0.5, "stage": 0, "policy": {"kind": "lints"}}]},
      {"slices": [{"start": 0, "stop": 1, "pi": 0.5, "stage": 0, "policy": {**POLICY, "floor": 0.0}}]}],
 )

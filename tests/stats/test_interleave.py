@@ -73,5 +73,7 @@ def test_arguments():
     rng = np.random.default_rng(1)
     with pytest.raises(ArgumentError, match="repetitions"):
         interleave(["a", "a"], ["b", "c"], 2, rng)
+    with pytest.raises(ArgumentError, match="ids of the items"):
+        interleave([{"id": 1}], [{"id": 2}], 1, rng)  # type: ignore[list-item]
     with pytest.raises(ArgumentError, match="method"):
         interleave(["a"], ["b"], 1, rng, "round_robin")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -225,3 +226,66 @@ def test_a_schedule_in_a_zone_comes_once_a_night_the_whole_year() -> None:
     assert schedule.due(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, 12, tzinfo=UTC)) == (
         datetime(2026, 12, 31, 1, 30, tzinfo=UTC), 365
     )
+
+
+@pytest.mark.parametrize(("words", "minutes"), [
+    ("every 45 minutes", 45), ("every 90 minutes", 90), ("every 7 hours", 420), ("every 25 hours", 1500), ("every 48 hours", 2880),
+])
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
+def test_trg_01_an_interval_that_cron_cannot_say_has_equal_gaps(words: str, minutes: int, tz: str) -> None:
+    """Counted from 1 January 1970, 00:00 UTC, in elapsed time; both changes of the clock lie in the year."""
+    schedule, at, year = Cron(words, tz=tz), datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    assert schedule.fields is None
+    start, found = at, []
+    while (at := schedule.next(at)) <= year:
+        found.append(at)
+    assert {after - before for before, after in pairwise(found)} == {timedelta(minutes=minutes)}
+    assert (found[0] - datetime(1970, 1, 1, tzinfo=UTC)) % timedelta(minutes=minutes) == timedelta(0)
+    assert schedule.due(start, year) == (found[-1], len(found))
+    assert schedule.due(found[3], found[3]) is None
+    assert schedule.due(found[3], found[4]) == (found[4], 1)
+    assert period(schedule, start) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("said", "fields"), [
+    ("every hour", "0 * * * *"), ("every minute", "*/1 * * * *"), ("every 60 minutes", "0 * * * *"), ("every 120 minutes", "0 */2 * * *"),
+    ("every 24 hours", "0 0 * * *"), ("every 1440 minutes", "0 0 * * *"), ("every 8 hours", "0 */8 * * *"),
+])
+def test_trg_01_an_interval_that_divides_the_day_keeps_the_clock(said: str, fields: str) -> None:
+    assert Cron(said).fields == fields
+
+
+@pytest.mark.parametrize("bad", ["every 0 minutes", "every 0 hours", "every 9000 hours", "every 999999999 minutes"])
+def test_trg_01_an_interval_of_nothing_or_of_years_is_refused_with_the_cure(bad: str) -> None:
+    with pytest.raises(ArgumentError, match="every 90 minutes"):
+        Cron(bad)
+
+
+@pytest.mark.parametrize("expression", ["*/20 * * * *", "0,30 0-3 * * *", "15 */6 * * *", "59 23 * * MON#1", "0 0 L * *", "*/15 2 * * *"])
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo"])
+def test_trg_01_the_count_of_missed_moments_is_that_of_stepping_through_them(expression: str, tz: str) -> None:
+    """Over a spring, an autumn, and the day that Samoa left out; the count by days equals the count by steps."""
+    schedule = Cron(expression, tz=tz)
+    for since in (datetime(2011, 12, 27, 9, 11, 13, tzinfo=UTC), datetime(2017, 2, 14, 23, 59, tzinfo=UTC), datetime(2017, 10, 9, 1, tzinfo=UTC)):
+        until, at, count = since + timedelta(days=40, hours=3, seconds=1), since, 0
+        while (after := schedule.next(at)) <= until:
+            assert after > at
+            at, count = after, count + 1
+        assert schedule.due(since, until) == ((at, count) if count else None)
+
+
+def test_trg_01_the_latest_moment_is_the_latest_however_many_were_missed() -> None:
+    since, now = datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+    assert Cron("* * * * *").due(since, now) == (now, 2192 * 24 * 60)
+
+
+def test_trg_01_a_moment_in_a_repeated_hour_is_no_second_time_due() -> None:
+    """At 01:15 UTC on 25 October it is 2:15 in Berlin for the second time; 2:30 came at 00:30 UTC."""
+    schedule, at = Cron("30 2 * * *", tz="Europe/Berlin"), datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
+    assert schedule.next(at) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+    assert schedule.due(at, datetime(2026, 10, 25, 12, tzinfo=UTC)) is None
+
+
+def test_trg_01_moments_that_the_clock_skips_to_one_time_count_once() -> None:
+    schedule = Cron("0,15,30 2 * * *", tz="Europe/Berlin")
+    assert schedule.due(datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 29, 12, tzinfo=UTC)) == (datetime(2026, 3, 29, 1, tzinfo=UTC), 1)

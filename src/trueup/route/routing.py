@@ -78,6 +78,12 @@ class Slice:
             total = sum(p for _, p in weights)
             if any(not 0.0 < p <= 1.0 for _, p in weights) or total > 1.0 + 1e-9 or abs(total - self.pi) > 1e-9:
                 raise ArgumentError(f"expected weights above 0 with the sum pi = {self.pi:g}, got {weights!r:.200}")
+            names = [name for name, _ in weights]
+            if "champion" in names or len(set(names)) < len(names):
+                raise ArgumentError(
+                    f"expected one weight for each challenger, got {names!r:.200}",
+                    cure="add the weights of one arm together; the champion has what the others leave",
+                )
         elif not 0.0 < self.pi < 1.0:
             raise ArgumentError(
                 f"expected pi between 0 and 1, got {self.pi!r}",

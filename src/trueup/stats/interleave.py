@@ -90,7 +90,13 @@ def interleave(
     rankings = (tuple(champion), tuple(new))
     length = min(_check.count("length", length), len(new), len(champion))
     for ranking in rankings:
-        if len(set(ranking)) != len(ranking):
+        try:
+            distinct = len(set(ranking))
+        except TypeError:
+            raise ArgumentError(
+                f"expected items that can be compared by their hash, got {ranking!r:.200}; rank the ids of the items"
+            ) from None
+        if distinct != len(ranking):
             raise ArgumentError(
                 f"expected a ranking without repetitions, got {ranking!r}; rank each item once"
             )
