@@ -30,6 +30,43 @@ def test_ppi_covers_and_saves_labels(agreement, saved):
     assert 1 - (np.mean(widths) / np.mean(plain)) ** 2 == pytest.approx(saved, abs=0.06)
 
 
+JUDGES = {
+    "worse than chance": (lambda rng, y: 1.0 - y + 0.1 * rng.normal(size=y.size), 0.0),
+    "unrelated": (lambda rng, y: rng.random(y.size), 0.0),
+    "constant": (lambda rng, y: np.full(y.size, 0.5), 0.0),
+    "good": (lambda rng, y: y + rng.uniform(-0.7, 0.7, size=y.size), 0.54),
+    "on .7 of the scale": (lambda rng, y: 0.7 * y, 0.86),
+    "on a quarter of the scale": (lambda rng, y: 0.25 * y, 0.43),
+}
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_ppi_says_as_many_labels_saved_as_its_variance_shows(name):
+    """2,000 repetitions, n 200, N 2,000, seed 99: `saved` against the variance of the estimates themselves.
+
+    The wrong build, rho^2 N / (n + N) for every lam, says .87 where the judge is worse than chance and
+    nothing is saved, and .91 on a quarter of the scale, where it is .43.
+    """
+    judge_of_kind, expected = JUDGES[name]
+    rng = np.random.default_rng(99)
+    said, wrong, means, plain = [], [], [], []
+    for _ in range(2_000):
+        truth = (rng.random(2_200) < 0.6).astype(float)
+        judge = judge_of_kind(rng, truth)
+        found = ppi_mean(truth[:200], judge[:200], judge[200:])
+        said.append(found.saved)
+        wrong.append(found.correlation**2 * 2000 / 2200)
+        means.append(found.mean)
+        plain.append(truth[:200].mean())
+        assert found.lam > 0.0 or found.saved == 0.0
+    measured = 1.0 - np.var(means) / np.var(plain)
+    assert np.mean(said) == pytest.approx(expected, abs=0.02)
+    assert np.mean(said) == pytest.approx(measured, abs=0.05)
+    assert 0.0 <= min(said) <= max(said) <= 1.0
+    if name in ("worse than chance", "on a quarter of the scale"):
+        assert abs(np.mean(wrong) - measured) > 0.4
+
+
 def test_control_a_judge_alone_does_not_cover():
     rng = np.random.default_rng(96)
     truth = (rng.random(20_000) < 0.7).astype(float)
@@ -91,3 +128,6 @@ def test_audited_state_and_arguments():
         straight.update(1.5)
     with pytest.raises(ArgumentError, match="same items"):
         ppi_mean([1.0, 0.0], [1.0], [0.0, 1.0])
+    for bad in (([1.0, float("nan")], [1.0, 0.0], [0.0, 1.0]), ([1.0, 0.0], [1.0, 0.0], [0.0, float("inf")]), (["a", "b"], [1.0, 0.0], [1.0, 0.0])):
+        with pytest.raises(ArgumentError, match="finite"):
+            ppi_mean(*bad)

@@ -81,3 +81,42 @@ def test_scores_stay_above_their_bounds():
         score.promotion(1.0, 1.3, 0.5)
     with pytest.raises(ArgumentError):
         score.promotion(1.0, 1.0, 1.5)
+
+
+MODELS = {"q_logged": [0.5, 0.5], "q_new": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize("estimator", [ips, snips, dr, off_policy])
+@pytest.mark.parametrize(("w", "r"), [
+    ([], []), ([1.0], [1.0]), ([1.0, 1.0], [1.0, 2.0, 3.0]), ([1.0, 1.0, 1.0], [1.0, 2.0]), ([1.0, float("inf")], [1.0, 1.0]),
+    ([1.0, -1.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, float("nan")]), ([[1.0, 1.0]], [[1.0, 1.0]]), (1.0, 1.0), (["a", "b"], [1.0, 1.0]),
+    ([1.0, None], [1.0, 1.0]), ([[1.0], [1.0, 2.0]], [1.0, 1.0]),
+])
+def test_every_estimator_refuses_rows_that_are_none(estimator, w, r):
+    with pytest.raises(ArgumentError):
+        estimator(w, r, **MODELS) if estimator in (dr, off_policy) else estimator(w, r)
+
+
+@pytest.mark.parametrize("models", [
+    {"q_logged": [0.5], "q_new": [0.5, 0.5]}, {"q_logged": [0.5, 0.5], "q_new": [0.5]}, {"q_logged": 0.5, "q_new": 0.5},
+    {"q_logged": [0.5, float("nan")], "q_new": [0.5, 0.5]},
+])
+def test_a_model_answers_for_every_row_or_is_refused(models):
+    for estimator in (dr, off_policy):
+        with pytest.raises(ArgumentError):
+            estimator([1.0, 1.0], [1.0, 0.0], **models)
+
+
+def test_where_no_decision_is_one_of_the_new_policy_nothing_is_known():
+    """Not 0 with an interval of no width, and not NaN, which JSON cannot hold."""
+    for estimate in (lambda: ips([0.0, 0.0], [1.0, 1.0]), lambda: snips([0.0, 0.0], [1.0, 1.0]), lambda: dr([0.0, 0.0], [1.0, 1.0], **MODELS)):
+        with pytest.raises(ArgumentError, match="explore"):
+            estimate()
+    found = off_policy([0.0, 0.0], [1.0, 1.0], **MODELS)
+    assert (found.ips, found.snips, found.dr, found.ess) == (None, None, None, 0.0)
+    assert found.refused is not None
+    assert "explore" in found.refused
+    assert ess([]) == ess([0.0, 0.0]) == 0.0
+    for bad in (1.0, [[1.0]], [-1.0], ["a"]):
+        with pytest.raises(ArgumentError):
+            ess(bad)

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 def inside(name: str, value: float, low: float, high: float, cure: str) -> float:
@@ -88,3 +92,16 @@ def kind(state: Mapping[str, Any], expected: str) -> None:
             f"expected the state of a {expected}, got {state.get('kind')!r}; "
             f"pass the dict that {expected}.state() returned"
         )
+
+
+def numbers(what: str, given: ArrayLike, cure: str) -> NDArray[np.float64]:
+    """Return a sequence of finite numbers as an array of one dimension."""
+    import numpy as np
+
+    try:
+        found = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.full(1, math.nan)
+    if found.ndim != 1 or not np.isfinite(found).all():
+        raise ArgumentError(f"expected a sequence of finite {what}, got {given!r:.200}; {cure}")
+    return found

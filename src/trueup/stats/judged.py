@@ -46,13 +46,25 @@ def ppi_mean(
     whatever the judge's bias.
 
     Conditions: the labelled items are a random sample of the items; the judge did not see the
-    labels. `saved` is the share of labels that the judge replaces, ``rho^2 N / (n + N)``: it
-    follows the correlation, where plain agreement misleads.
+    labels.
+
+    The estimate is ``lam mean(F_N) + mean(Y - lam F_n)``. Its variance is
+    ``Var Y / n - (2 lam Cov - lam^2 (1 + n/N) Var F) / n``, least at
+    ``lam* = Cov / ((1 + n/N) Var F)``; lam is lam* clipped to [0, 1]. `saved` is the share of
+    labels that the judge replaces, 1 - variance / (Var Y / n):
+
+    - 0 < lam* < 1: ``rho^2 N / (n + N)``. It follows the correlation, where plain agreement misleads.
+    - lam* <= 0 (a judge no better than chance, rho <= 0): lam = 0 and the judge is not used: 0.
+    - lam* >= 1 (scores on a smaller scale than the labels): ``(2 Cov - (1 + n/N) Var F) / Var Y``,
+      between 0 and ``rho^2 N / (n + N)``.
 
     Parameters:
         labels: n labels of people; judged: the judge on the same n items, in the same order.
         judged_only: the judge on N further items.
         alpha: in (0, 1).
+
+    Raises ArgumentError for fewer than two of either, sequences that do not pair, and numbers that
+    are not finite.
 
     >>> rng = np.random.default_rng(1)
     >>> truth = (rng.random(5400) < 0.7).astype(float)
@@ -63,10 +75,10 @@ def ppi_mean(
 
     Source: Angelopoulos, Duchi and Zrnic, "PPI++" (arXiv 2311.01453).
     """
-    y = np.asarray(labels, dtype=np.float64)
-    f = np.asarray(judged, dtype=np.float64)
-    far = np.asarray(judged_only, dtype=np.float64)
-    if y.ndim != 1 or y.shape != f.shape or far.ndim != 1 or min(y.size, far.size) < 2:
+    y = _check.numbers("labels", labels, "leave items without a label among those judged only")
+    f = _check.numbers("scores of the judge", judged, "leave out items that were not judged")
+    far = _check.numbers("scores of the judge", judged_only, "leave out items that were not judged")
+    if y.shape != f.shape or min(y.size, far.size) < 2:
         raise ArgumentError(
             f"expected labels and judge on the same items and the judge on others, got shapes "
             f"{y.shape}, {f.shape} and {far.shape}; pass sequences of at least two"
@@ -82,8 +94,11 @@ def ppi_mean(
     se = math.sqrt(lam * lam * float(far.var(ddof=1)) / big + rest / n)
     spread = float(y.std(ddof=1)) * float(f.std(ddof=1))
     rho = covariance / spread if spread > 0.0 else 0.0
+    saved = rho * rho * big / (n + big) if 0.0 < lam < 1.0 else 0.0
+    if lam == 1.0 and (whole := float(y.var(ddof=1))) > 0.0:
+        saved = min(max((2.0 * covariance - (1.0 + n / big) * variance) / whole, 0.0), 1.0)
     half = NormalDist().inv_cdf(1.0 - _check.level("alpha", alpha) / 2.0) * se
-    return Powered(mean, se, lam, rho, rho * rho * big / (n + big), (mean - half, mean + half))
+    return Powered(mean, se, lam, rho, saved, (mean - half, mean + half))
 
 
 class AuditedTest(OnScores):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST_ESS = 100.0
+NOTHING = "no logged decision is one that the new policy would make: explore, or log more of them"
 Z95 = 1.959963984540054
 
 
@@ -44,14 +45,17 @@ class Estimate:
 class OffPolicy:
     """The estimates side by side, and `refused`: why they must not be used, or None.
 
+    `ips`, `snips` and `dr` are None where all weights are 0: the log holds no decision of the new
+    policy, and refused says so. `dr` is None too where no model was given.
+
     Null, guarantee, source: those of `off_policy`.
 
     >>> off_policy([1.0] * 50, [0.5] * 50).refused
     'effective sample size 50 is below 100: log more decisions, or explore more'
     """
 
-    ips: Estimate
-    snips: Estimate
+    ips: Estimate | None
+    snips: Estimate | None
     dr: Estimate | None
     ess: float
     max_weight: float
@@ -62,7 +66,8 @@ class OffPolicy:
 def ess(w: ArrayLike) -> float:
     """Effective sample size of importance weights, ``(sum w)^2 / sum w^2``.
 
-    Null: none. Guarantee: between 1 and the number of rows when any weight is positive.
+    Null: none. Guarantee: between 1 and the number of rows when any weight is positive; 0 when none
+    is, and for no rows. Raises ArgumentError for weights that are negative, not finite, or no sequence.
 
     >>> ess([1.0, 1.0, 1.0, 1.0]), ess([4.0, 0.0, 0.0, 0.0])
     (4.0, 1.0)
@@ -80,28 +85,32 @@ def ips(w: ArrayLike, r: ArrayLike) -> Estimate:
     Null: none. Guarantee: unbiased when the logged propensities are right and every action of
     the new policy had a chance.
 
+    Raises ArgumentError for fewer than two rows, sequences that differ in length, numbers that are not
+    finite, and weights that are all 0 (no logged decision is one of the new policy: nothing is known).
+
     >>> ips([2.0, 0.0, 2.0, 0.0], [1.0, 0.0, 0.0, 1.0]).value
     0.5
 
     Source: Horvitz and Thompson (1952).
     """
-    return _mean(_weights(w) * np.asarray(r, dtype=np.float64))
+    weights, rewards = _rows(w, r=r)
+    _some(weights)
+    return _mean(weights * rewards)
 
 
 def snips(w: ArrayLike, r: ArrayLike) -> Estimate:
     """Self-normalised scoring, ``sum(w r) / sum(w)``: a little biased, narrower.
 
-    Null: none. Guarantee: consistent under the conditions of `ips`.
+    Null: none. Guarantee: consistent under the conditions of `ips`. Raises ArgumentError as `ips` does.
 
     >>> snips([2.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]).value
     0.6666666666666666
 
     Source: Swaminathan and Joachims, NeurIPS 2015.
     """
-    weights, rewards = _weights(w), np.asarray(r, dtype=np.float64)
+    weights, rewards = _rows(w, r=r)
+    _some(weights)
     total = float(weights.sum())
-    if total <= 0.0:
-        return Estimate(math.nan, math.inf)
     value = float(weights @ rewards) / total
     se = math.sqrt(float(np.sum((weights * (rewards - value)) ** 2))) / total
     return Estimate(value, se)
@@ -111,7 +120,7 @@ def dr(w: ArrayLike, r: ArrayLike, q_logged: ArrayLike, q_new: ArrayLike) -> Est
     """Doubly robust: ``mean(q_new + w (r - q_logged))``.
 
     Null: none. Guarantee: consistent when the propensities or the model are right. The model
-    is fitted on other rows (cross-fitting).
+    is fitted on other rows (cross-fitting). Raises ArgumentError as `ips` does.
 
     Parameters:
         w: pi_new(a|x) / pi_log(a|x) of the logged action; r: its reward.
@@ -123,9 +132,9 @@ def dr(w: ArrayLike, r: ArrayLike, q_logged: ArrayLike, q_new: ArrayLike) -> Est
 
     Source: Dudik, Langford and Li, ICML 2011.
     """
-    rewards = np.asarray(r, dtype=np.float64)
-    residual = rewards - np.asarray(q_logged, dtype=np.float64)
-    return _mean(np.asarray(q_new, dtype=np.float64) + _weights(w) * residual)
+    weights, rewards, logged, new = _rows(w, r=r, q_logged=q_logged, q_new=q_new)
+    _some(weights)
+    return _mean(new + weights * (rewards - logged))
 
 
 def off_policy(
@@ -141,6 +150,8 @@ def off_policy(
     Guarantee: asymptotic 95 % intervals under the conditions of the estimators; refused when
     the effective sample size is below 100, or SNIPS and DR (IPS where there is no model) differ
     by more than their intervals together. There is no direct-model estimate: alone it is biased.
+    Weights that are all 0 are refused, without estimates. Raises ArgumentError for fewer than two rows,
+    sequences that differ in length, and numbers that are not finite.
 
     Parameters:
         w: pi_new(a|x) / pi_log(a|x) of each logged action, from its logged propensity.
@@ -155,20 +166,17 @@ def off_policy(
 
     Source: Saito, Aihara, Matsutani and Narita, "Open Bandit Dataset and Pipeline" (2021).
     """
-    weights, rewards = _weights(w), np.asarray(r, dtype=np.float64)
-    if weights.shape != rewards.shape or weights.ndim != 1 or weights.size < 2:
-        raise ArgumentError(
-            f"expected at least two weights and as many rewards, got shapes {weights.shape} and "
-            f"{rewards.shape}; pass one of each per logged decision"
-        )
     if (q_logged is None) != (q_new is None):
         raise ArgumentError(
             "expected q_logged and q_new, got one of them; pass both for DR or none"
         )
-    plain, normed, size = ips(weights, rewards), snips(weights, rewards), ess(weights)
-    robust = None
-    if q_logged is not None and q_new is not None:
-        robust = dr(weights, rewards, q_logged, q_new)
+    models = {} if q_logged is None or q_new is None else {"q_logged": q_logged, "q_new": q_new}
+    weights, rewards, *_ = _rows(w, r=r, **models)
+    size = ess(weights)
+    if size <= 0.0:
+        return OffPolicy(None, None, None, 0.0, 0.0, int(weights.size), NOTHING)
+    plain, normed = ips(weights, rewards), snips(weights, rewards)
+    robust = dr(weights, rewards, **models) if models else None
     other = plain if robust is None else robust
     refused = None
     if size < LEAST_ESS:
@@ -259,14 +267,32 @@ class OffPolicyScore:
         return clipped * (1.0 - r) - w_champion * (1.0 - r) - self.margin
 
 
+UNWEIGHTED = "a decision without a propensity or a reward cannot be weighted: leave the whole analysis, not the row"
+
+
 def _weights(w: ArrayLike) -> Floats:
-    weights = np.asarray(w, dtype=np.float64)
-    if not (np.isfinite(weights) & (weights >= 0.0)).all():
-        raise ArgumentError(
-            f"expected finite weights of at least 0, got {w!r}; a decision without a logged "
-            "propensity cannot be weighted: leave the whole analysis, not the row"
-        )
+    weights = _check.numbers("weights", w, UNWEIGHTED)
+    if (weights < 0.0).any():
+        raise ArgumentError(f"expected weights of at least 0, got {w!r:.200}; {UNWEIGHTED}")
     return weights
+
+
+def _rows(w: ArrayLike, **more: ArrayLike) -> list[Floats]:
+    """The weights and what goes with them, one of each a logged decision; at least two of them."""
+    found = {"w": _weights(w), **{name: _check.numbers(name, given, UNWEIGHTED) for name, given in more.items()}}
+    sizes = {one.size for one in found.values()}
+    if len(sizes) > 1 or min(sizes) < 2:
+        shapes = ", ".join(f"{name} {one.shape}" for name, one in found.items())
+        raise ArgumentError(
+            f"expected at least two logged decisions with one number of each kind, got the shapes {shapes}; "
+            "pass sequences of one length"
+        )
+    return list(found.values())
+
+
+def _some(weights: Floats) -> None:
+    if not weights.any():
+        raise ArgumentError(f"expected a weight above 0, got {weights.size} of 0; {NOTHING}")
 
 
 def _mean(x: Floats) -> Estimate:

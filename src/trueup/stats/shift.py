@@ -67,6 +67,8 @@ def embedding_shift(
             f"expected two sets of at least 8 rows of one dimension, got shapes {sets[0].shape} "
             f"and {sets[1].shape}; collect more rows"
         )
+    if not all(np.isfinite(x).all() for x in sets):
+        raise ArgumentError("expected finite rows, got NaN or an infinity among them; leave such rows out")
     sets = [x[rng.permutation(len(x))] for x in sets]
     cut = [len(x) // 2 for x in sets]
     width = median_distance(sets[0][: cut[0]])

@@ -232,5 +232,7 @@ def _model(rows: list[Mapping[str, Any]], rewards: Floats, answers: Sequence[Any
 
 
 def _told(one: Any) -> str:
+    if one is None:
+        return "unknown"
     low, high = one.interval
     return f"{one.value:.4f} [{low:.4f}, {high:.4f}]"

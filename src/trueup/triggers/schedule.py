@@ -137,7 +137,8 @@ class Cron:
         sim = CronSim(self.fields, datetime(2026, 1, 1, tzinfo=UTC))
         usual = len(sim.seconds) * len(sim.minutes) * len(sim.hours)
         latest = time(max(sim.hours), max(sim.minutes), max(sim.seconds))
-        zone, found, day = ZoneInfo(self.tz), [], first
+        zone, day = ZoneInfo(self.tz), first
+        found: list[tuple[datetime, int]] = []
         while day < stop:
             if day.month in sim.months and sim.match_day(day):
                 if self._steady(day):
