@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+Integral = Literal["grid", "quantiles"]
+
 GRID = np.linspace(0.0, 1.0, 130)[1:-1]
+LEVELS = np.sin(np.linspace(0.0, np.pi / 2.0, 257)) ** 2
+"""Quantiles of an arm between which the others' distributions are taken as linear in its own."""
 
 
 class Choice(NamedTuple):
@@ -91,6 +95,49 @@ def checked_floor(floor: float | None, arms: int) -> float:
     return _check.within("floor", default, 0.0, 1.0 / arms, "give at most 1 / arms")
 
 
+def best_of(successes: Sequence[float], failures: Sequence[float]) -> Floats:
+    """P(arm is best) for independent Beta posteriors, ``int prod_{k != j} F_k dF_j``.
+
+    Null: none. Guarantee: the answers sum to 1; each errs by less than 1e-5, however much or little
+    data the arms have.
+
+    The line is cut at 257 quantiles of every arm, so that no distribution gains more than .7 % in a cell.
+    Within a cell all are taken as linear in one another, and the product is integrated exactly.
+
+    Parameters:
+        successes, failures: the parameters of the arms' Beta posteriors, each above 0.
+
+    >>> [round(p, 3) for p in best_of([10.0, 30.0, 0.1], [9990.0, 9970.0, 2.0]).tolist()]
+    [0.0, 0.614, 0.386]
+
+    Source: Thompson (1933), equation for the probability that one rate exceeds another; here for K arms.
+    """
+    from scipy.special import betainc, betaincinv  # takes 0.2 s to import, so only where it is asked for
+
+    a = np.asarray(successes, dtype=np.float64)
+    b = np.asarray(failures, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or a.size < 2 or not ((a > 0.0) & (b > 0.0)).all():
+        raise ArgumentError(
+            f"expected successes and failures above 0 for at least two arms, got {successes!r:.200} and "
+            f"{failures!r:.200}; begin with a prior such as 1 and 1"
+        )
+    points = np.unique(np.concatenate([[0.0, 1.0], betaincinv(a[:, None], b[:, None], LEVELS).ravel()]))
+    below = np.maximum.accumulate(betainc(a, b, points[:, None]), axis=0)  # (points, arms)
+    start, gain = below[:-1], np.diff(below, axis=0)
+    keep = gain.any(axis=1)
+    start, gain = start[keep], gain[keep]
+    nodes, weights = np.polynomial.legendre.leggauss(a.size // 2 + 1)  # exact for arms - 1 linear factors
+    best = np.zeros(a.size)
+    for node, weight in zip((nodes + 1.0) / 2.0, weights / 2.0, strict=True):
+        at = start + node * gain
+        ones = np.ones((len(at), 1))
+        left = np.cumprod(np.concatenate([ones, at[:, :-1]], axis=1), axis=1)
+        right = np.cumprod(np.concatenate([ones, at[:, :0:-1]], axis=1), axis=1)[:, ::-1]
+        best += weight * (gain * left * right).sum(axis=0)
+    result: Floats = best / best.sum()
+    return result
+
+
 class BetaThompson:
     """Thompson sampling for rewards in [0, 1], without context.
 
@@ -99,10 +146,14 @@ class BetaThompson:
 
     Conditions: rewards in [0, 1]; any delay.
 
-    P(arm is best) is integrated on a grid (an approximation), floored, and then sampled.
+    P(arm is best) is integrated (an approximation), floored, and then sampled.
 
     Parameters:
         arms: at least 2; floor: in [0, 1/arms], by default ``1 / (10 arms)``.
+        integral: how P(arm is best) is integrated. "quantiles" (`best_of`) errs by less than 1e-5 for
+            any posteriors, and needs scipy. "grid" takes 128 points over all arms together: arms with much
+            data, beside one with little, become alike to it (an error of up to .8 was seen). It is the
+            default because decisions were recorded with it; choose "quantiles" for new ones.
 
     >>> rng = np.random.default_rng(1)
     >>> bandit = BetaThompson(arms=2)
@@ -115,11 +166,14 @@ class BetaThompson:
     Source: Thompson (1933); Agrawal and Goyal, COLT 2012.
     """
 
-    __slots__ = ("_cached", "arms", "failures", "floor", "successes")
+    __slots__ = ("_cached", "arms", "failures", "floor", "integral", "successes")
 
-    def __init__(self, arms: int, floor: float | None = None) -> None:
+    def __init__(self, arms: int, floor: float | None = None, *, integral: Integral = "grid") -> None:
         self.arms = _check.count("arms", arms, 2)
         self.floor = checked_floor(floor, self.arms)
+        if integral not in ("grid", "quantiles"):
+            raise ArgumentError(f"expected integral to be 'grid' or 'quantiles', got {integral!r}; choose one of them")
+        self.integral: Integral = integral
         self.successes = [1.0] * self.arms
         self.failures = [1.0] * self.arms
         self._cached: Floats | None = None
@@ -127,7 +181,8 @@ class BetaThompson:
     def decide(self, rng: np.random.Generator) -> Choice:
         """Draw an arm."""
         if self._cached is None:
-            self._cached = self._best()
+            exact = self.integral == "quantiles"
+            self._cached = best_of(self.successes, self.failures) if exact else self._best()
         return draw(self._cached, self.floor, rng)
 
     def _best(self) -> Floats:
@@ -159,18 +214,19 @@ class BetaThompson:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as plain JSON values."""
-        return {
+        state: dict[str, Any] = {
             "kind": "BetaThompson",
             "floor": self.floor,
             "successes": list(self.successes),
             "failures": list(self.failures),
         }
+        return state if self.integral == "grid" else {**state, "integral": self.integral}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild a bandit from `state()`; it goes on with the same bits."""
         _check.kind(state, "BetaThompson")
-        bandit = cls(len(state["successes"]), state["floor"])
+        bandit = cls(len(state["successes"]), state["floor"], integral=state.get("integral", "grid"))
         bandit.successes = list(state["successes"])
         bandit.failures = list(state["failures"])
         return bandit
