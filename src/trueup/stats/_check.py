@@ -68,6 +68,20 @@ def propensity(value: float) -> float:
     return inside("pi", value, 0.0, 1.0, "log the probability with which the unit's arm was drawn")
 
 
+def propensities(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+    """Return a declared range of propensities, or (None, None) where none is declared."""
+    if (low is None) != (high is None):
+        raise ArgumentError(
+            f"expected both pi_min and pi_max or neither, got {low!r} and {high!r}; "
+            "declare the floor and the ceiling of the propensities"
+        )
+    if low is None or high is None:
+        return None, None
+    if propensity(low) > propensity(high):
+        raise ArgumentError(f"expected pi_min of at most pi_max, got {low!r} and {high!r}; declare the floor first")
+    return float(low), float(high)
+
+
 def arm(value: int) -> int:
     """Return an arm: 1 is the challenger, 0 the champion."""
     if value not in (0, 1):

@@ -65,13 +65,7 @@ class TwoArm:
         self.level = level
         self.horizon = _check.count("horizon", horizon)
         self.w = _check.within("w", w, 0.0, 1.0, "give the share of wealth on the mixture")
-        if (pi_min is None) != (pi_max is None):
-            raise ArgumentError(
-                f"expected both pi_min and pi_max or neither, got {pi_min!r} and {pi_max!r}; "
-                "declare the floor and the ceiling of the propensities"
-            )
-        self.pi_min = None if pi_min is None else _check.propensity(pi_min)
-        self.pi_max = None if pi_max is None else _check.propensity(pi_max)
+        self.pi_min, self.pi_max = _check.propensities(pi_min, pi_max)
         self.start = _check.within("start", start, 0.0, 1e12, "give an e-value")
         self._offset = offset
         self.n = 0

@@ -112,7 +112,7 @@ def best_of(successes: Sequence[float], failures: Sequence[float]) -> Floats:
 
     Source: Thompson (1933), equation for the probability that one rate exceeds another; here for K arms.
     """
-    from scipy.special import betainc, betaincinv  # takes 0.2 s to import, so only where it is asked for
+    from scipy.special import betainc, betaincinv  # 0.2 s, so only where it is asked for
 
     a = np.asarray(successes, dtype=np.float64)
     b = np.asarray(failures, dtype=np.float64)
