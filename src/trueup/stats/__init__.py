@@ -7,6 +7,7 @@ clock, no I/O, no global random state: generators and times are passed in.
 
 from trueup.stats.ab import ABTest, carried
 from trueup.stats.arms import ArmTest
+from trueup.stats.armsratio import ArmsRatio
 from trueup.stats.bandits import BetaThompson, Choice, EpsilonGreedy
 from trueup.stats.detect import Alarm, MeanDetector, upper_limit
 from trueup.stats.errorcount import ErrorCount
@@ -43,6 +44,7 @@ __all__ = [
     "ABTest",
     "Alarm",
     "ArmTest",
+    "ArmsRatio",
     "AuditedTest",
     "BatchDetector",
     "BetaThompson",
