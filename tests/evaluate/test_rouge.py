@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from trueup.core.errors import DataError, MissingDependency
 from trueup.core.protocols import Measured, Prediction, Unmeasured
 from trueup.evaluate import AtLeast, NoWorse, Rouge1, Rouge2, RougeL
+from trueup.evaluate.rouge import unicode_words
 from trueup.testing import check_scorer
 
 SCORERS = {"rouge1": Rouge1(), "rouge2": Rouge2(), "rougeL": RougeL()}
@@ -61,6 +63,41 @@ def test_film_descriptions_score_as_rouge_score_does() -> None:
         at = int(rng.integers(len(kept) or 1))
         pairs.append((" ".join(kept[at:] + kept[:at]), text))
     agree(pairs)
+
+
+WORLD = [
+    ("Совет открыл библиотеку", "Совет открыл новую библиотеку", 3, 4, ["совет", "открыл", "новую", "библиотеку"]),
+    ("Η ΑΘΉΝΑ σήμερα", "Η Αθήνα", 3, 2, ["η", "αθήνα"]),
+    ("مكتبة جديدة", "مكتبة المدينة", 2, 2, ["مكتبة", "المدينة"]),
+    ("हिन्दी समाचार", "हिन्दी में समाचार", 2, 3, ["हिन्दी", "में", "समाचार"]),
+    ("한국 은행", "한국 은행 금리", 2, 3, ["한국", "은행", "금리"]),
+    ("上海天气", "北京天气", 4, 4, ["北", "京", "天", "气"]),
+    ("東京の天気 2026", "東京の天気", 6, 5, ["東", "京", "の", "天", "気"]),
+    ("สวัสดี", "สวัสดี", 4, 4, ["ส", "วั", "ส", "ดี"]),
+    ("iPhone 16 вышел", "Вышел iPhone 16 компании Apple", 3, 5, ["вышел", "iphone", "16", "компании", "apple"]),
+]
+
+
+@pytest.mark.parametrize(("answer", "label", "given", "truth", "words"), WORLD)
+def test_words_of_other_scripts_are_found(answer: str, label: str, given: int, truth: int, words: list[str]) -> None:
+    """EVL-03: Unicode words, and characters where a script writes no spaces; a label is equal to itself."""
+    assert unicode_words(label) == words
+    shared = len(set(unicode_words(answer)) & set(words))
+    both = sum((Counter(unicode_words(answer)) & Counter(words)).values())
+    assert len(unicode_words(answer)) == given
+    assert len(words) == truth
+    assert shared > 0
+    assert one(Rouge1(), answer, label) == pytest.approx(2 * both / (given + truth))
+    for scorer in SCORERS.values():
+        assert one(scorer, label, label) == 1.0
+        assert one(scorer, "unrelated", label) == 0.0
+
+
+def test_latin_text_with_a_foreign_name_is_cut_as_before() -> None:
+    """What decides is where most letters of the reference are; in Latin text rouge-score is met as before."""
+    agree([("the film Левиафан won", "The film «Левиафан» won a prize"), ("un café à Zürich", "un café près de Zürich"), ("3 µm thick", "about 3 µm thick")])
+    assert one(Rouge1(), "é", "é") == 1.0, "where rouge-score finds no word at all"
+    assert one(Rouge1(), "новости", ["news", "новости дня"]) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("scorer", SCORERS.values(), ids=list(SCORERS))

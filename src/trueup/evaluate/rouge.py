@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """ROUGE: how much of a reference text an answer says, by words, pairs of words, or their order.
 
-F-measures, unstemmed, on the whole text as one sentence (ROUGE-L, not ROUGE-Lsum). Words are runs
-of a-z and 0-9 after lower-casing, as in the package `rouge-score` with `use_stemmer=False`, whose
-figures these equal. So they are made for English: of text in another alphabet no word is left.
+F-measures, unstemmed, on the whole text as one sentence (ROUGE-L, not ROUGE-Lsum). Where the letters of
+a reference are Latin, words are runs of a-z and 0-9 after lower-casing, as in the package `rouge-score`
+with `use_stemmer=False`, whose figures these equal. Where most of them are of other scripts, or that rule
+finds no word, reference and answer are cut into Unicode words: runs of letters, marks and digits after
+case folding, and each character by itself in scripts that write no spaces between words (Chinese,
+Japanese, Thai, Lao, Khmer, Burmese, Tibetan).
 Source: Lin (2004), "ROUGE: A Package for Automatic Evaluation of Summaries".
 """
 
 from __future__ import annotations
 
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
@@ -21,15 +26,68 @@ from trueup.core.values import value
 from trueup.evaluate.labels import NO_LABEL
 from trueup.evaluate.scorers import same_length
 
-Words = list[bytes]
+Words = list[bytes] | list[str]
 _TABLE = bytes(c if chr(c).isalnum() and c < 128 else 32 for c in range(256))
 _NOT_A_TEXT = Unmeasured("the label is neither a text nor a list of texts")
 _NO_WORDS = Unmeasured("the label has no words")
 
 
-def rouge_words(text: str) -> Words:
-    """The words that ROUGE compares: runs of a-z and 0-9 in the lower-cased text."""
+def rouge_words(text: str) -> list[bytes]:
+    """The words that ROUGE compares in Latin text: runs of a-z and 0-9 in the lower-cased text."""
     return text.lower().encode("ascii", "replace").translate(_TABLE).split()
+
+
+_LATIN = (0x0000, 0x0250, 0x1D00, 0x1D80, 0x1E00, 0x1F00, 0x2C60, 0x2C80, 0xA720, 0xA800, 0xAB30, 0xAB70, 0xFB00, 0xFB07)
+"""Where letters are Latin: from each even place up to the next one."""
+_UNSPACED = (
+    0x0E00, 0x10A0, 0x1780, 0x1800, 0x1950, 0x1A00, 0x1A20, 0x1AB0, 0x2E80, 0x3130, 0x31A0, 0x3200,
+    0x3400, 0xA4D0, 0xA9E0, 0xAA00, 0xAA60, 0xAAE0, 0xF900, 0xFB00, 0xFF66, 0xFFA0, 0x1B000, 0x1B170, 0x20000, 0x323B0,
+)
+"""Where scripts write no spaces between words."""
+_JOINERS = "\u00ad\u200c\u200d\u2060"
+"""Characters without a width, which part no word: soft hyphen, joiners."""
+
+
+def unicode_words(text: str) -> list[str]:
+    """The words of text in any script, case folded.
+
+    >>> unicode_words("Ставка выросла до 4,5 %")
+    ['ставка', 'выросла', 'до', '4', '5']
+    >>> unicode_words("北京の天気")
+    ['北', '京', 'の', '天', '気']
+    """
+    words: list[str] = []
+    within = False
+    for char in unicodedata.normalize("NFC", text).casefold():
+        kind = unicodedata.category(char)[0]
+        if kind in "LN":
+            alone = _among(_UNSPACED, char) and kind == "L"
+            if within and not alone:
+                words[-1] += char
+            else:
+                words.append(char)
+            within = not alone
+        elif kind == "M" and words:
+            words[-1] += char
+        elif char not in _JOINERS:
+            within = False
+    return words
+
+
+def _among(edges: tuple[int, ...], char: str) -> bool:
+    return bisect_right(edges, ord(char)) % 2 == 1
+
+
+def words_of(text: str) -> tuple[Words, Callable[[str], Words]]:
+    """The words of a reference, and how the words of its answers are found."""
+    if not text.isascii():
+        letters = [char for char in text if char.isalpha()]
+        if 2 * sum(_among(_LATIN, char) for char in letters) < len(letters):
+            return unicode_words(text), unicode_words
+    found = rouge_words(text)
+    if found or text.isascii():
+        return found, rouge_words
+    return unicode_words(text), unicode_words
 
 
 @value("score.rouge_1")
@@ -131,17 +189,20 @@ def _one(shared: Shared, n: int, answer: Json, label: Json) -> Measured:
     if label is None:
         return NO_LABEL
     if isinstance(label, str):
-        truths = [rouge_words(label)]
+        truths = [words_of(label)]
     elif isinstance(label, list | tuple) and label and all(isinstance(part, str) for part in label):
-        truths = [rouge_words(str(part)) for part in label]
+        truths = [words_of(str(part)) for part in label]
     else:
         return _NOT_A_TEXT
-    if not any(truths):
+    if not any(words for words, _ in truths):
         return _NO_WORDS
     if not isinstance(answer, str):
         return 0.0
-    given = rouge_words(answer)
-    return max(_f_measure(shared(given, truth), len(given) - n + 1, len(truth) - n + 1) for truth in truths)
+    best = 0.0
+    for truth, cut in truths:
+        given = cut(answer)
+        best = max(best, _f_measure(shared(given, truth), len(given) - n + 1, len(truth) - n + 1))
+    return best
 
 
 def _f_measure(both: int, given: int, truth: int) -> float:
