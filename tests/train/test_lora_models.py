@@ -122,6 +122,28 @@ def test_a_prompt_has_places_for_fields(plain):
     assert whole.questions(["where?"]) == [asked.tokenizer("Q: where?\nA:")["input_ids"]]
 
 
+def test_what_could_never_answer_is_refused_before_it_is_trained(plain, tmp_path):
+    """More new tokens than the model has places, and tokens that have no embedding, end a training at its start."""
+    from transformers import AutoTokenizer
+
+    long = Lora(prompt=Prompt(max_new_tokens=300), epochs=1)
+    base = written(plain, tmp_path / "base")
+    done = long.fit(job_of(long, FACTS, base, tmp_path / "job"), Here(tmp_path / "w"))
+    assert done.status == "failed"
+    assert "a place for the question beside 300 new tokens" in done.reason
+    grown = tmp_path / "grown"
+    shutil.copytree(plain, grown)
+    tokenizer = AutoTokenizer.from_pretrained(grown)
+    tokenizer.add_tokens(["<prod>"])
+    tokenizer.save_pretrained(grown)
+    short = Lora(epochs=1)
+    for at, rows in enumerate(([("<prod>?", "rome")], [("where?", "<prod>")])):
+        job = job_of(short, [*FACTS, *rows], written(grown, tmp_path / f"base-{at}"), tmp_path / f"job-{at}")
+        done = short.fit(job, Here(tmp_path / f"w-{at}"))
+        assert done.status == "failed"
+        assert "'<prod>', which was added to the tokenizer alone" in done.reason
+
+
 def test_a_hub_id_is_read_from_the_hubs_cache(plain, tmp_path, monkeypatch):
     """The real loading code, offline: models--org--name/snapshots/REVISION, and its ref."""
     import huggingface_hub.constants as constants

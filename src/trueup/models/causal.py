@@ -2,23 +2,24 @@
 """The format "causal": a whole causal language model of transformers, with its tokenizer.
 
 Nothing in a folder runs: weights are safetensors, `trust_remote_code` is never on, and how an
-answer is generated is said here, not by the folder's own generation settings.
+answer is generated is said here, not by the folder's own generation settings: of these only the tokens
+that end an answer count.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trueup.core import values
-from trueup.core.errors import MissingDependency, ModelError
-from trueup.core.json import Json
+from trueup.core.errors import DataError, MissingDependency, ModelError
+from trueup.core.json import Json, loads
 from trueup.core.protocols import Prediction
 from trueup.models.manifest import Manifest, write_manifest
 from trueup.models.prompts import Asked, Prompt, prompt_from
@@ -46,7 +47,14 @@ class Opened:
 
     def asked(self, prompt: Prompt) -> Asked:
         """The prompt on this model's tokenizer."""
-        return Asked(prompt, self.tokenizer, self.ends)
+        return Asked(prompt, self.tokenizer, self.ends, self.model.get_input_embeddings().weight.shape[0])
+
+    def room(self, prompt: Prompt) -> int:
+        """The tokens that a question may have beside its answer; raises ModelError where there are none."""
+        most = min(prompt.max_length, self.places)
+        if prompt.max_new_tokens >= most:
+            raise _no_room(prompt, most)
+        return most - prompt.max_new_tokens
 
 
 def device() -> torch.device:
@@ -91,6 +99,60 @@ def open_folder(folder: Path, *, dtype: torch.dtype | None = None) -> Opened:
     return Opened(model, tokenizer, _ends(model, tokenizer), places)
 
 
+def _no_room(prompt: Prompt, most: int) -> ModelError:
+    return ModelError(
+        f"expected a place for the question beside {prompt.max_new_tokens} new tokens, got none in {most}",
+        cure="give the model a Prompt with fewer max_new_tokens",
+    )
+
+
+def problems(folder: Path, prompt: Prompt) -> list[str]:
+    """Why the model in a folder could not be trained or asked with this prompt, read from its JSON alone.
+
+    An answer that leaves no place for the question; tokens of the tokenizer that the model has no
+    embeddings for. Nothing is said of files that are missing or no JSON: opening them tells.
+    """
+    config, tokenizer = _json_of(folder / "config.json"), _json_of(folder / "tokenizer.json")
+    config = {**config, **(config.get("text_config") or {})}
+    found = []
+    places = next((config[name] for name in ("max_position_embeddings", "n_positions", "max_seq_len") if isinstance(config.get(name), int)), None)
+    most = prompt.max_length if places is None else min(prompt.max_length, places)
+    if prompt.max_new_tokens >= most:
+        found.append(str(_no_room(prompt, most)))
+    known = config.get("vocab_size")
+    added = tokenizer.get("added_tokens") or []
+    if isinstance(known, int):
+        beyond = [one["content"] for one in added if isinstance(one.get("id"), int) and one["id"] >= known and not one.get("special")]
+        if beyond:
+            found.append(
+                f"expected embeddings for all tokens of the tokenizer, got none for {', '.join(map(repr, beyond[:3]))}: call "
+                "model.resize_token_embeddings(len(tokenizer)), and save both again"
+            )
+    return found
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    try:
+        found = loads(path.read_bytes())
+    except (OSError, DataError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _own_settings(model: Any) -> Iterator[None]:
+    """Generate as though the folder had no settings: where ours say nothing, transformers fills in its own
+    defaults, and not the folder's. They are put back, so that they are saved with the model."""
+    from transformers import GenerationConfig
+
+    folders = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = folders
+
+
 def threads_for(parameters: int) -> int:
     """Threads for a model of this size: one for a small one, else the cores that this process may use."""
     return 1 if parameters < SMALL else max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
@@ -118,15 +180,11 @@ class Causal:
         self.opened, self.prompt = opened, prompt
 
     def predict(self, inputs: Sequence[Json]) -> list[Prediction]:
+        if not inputs:
+            return []
         asked = self.opened.asked(self.prompt)
         questions = asked.questions(list(inputs))
-        room = min(self.prompt.max_length, self.opened.places) - self.prompt.max_new_tokens
-        if room < 1 and questions:
-            raise ModelError(
-                f"expected a place for the question beside {self.prompt.max_new_tokens} new tokens, got none in "
-                f"{min(self.prompt.max_length, self.opened.places)}",
-                cure="give the model a Prompt with fewer max_new_tokens",
-            )
+        room = self.opened.room(self.prompt)
         questions = [ids[-room:] for ids in questions]
         order = sorted(range(len(questions)), key=lambda at: len(questions[at]))
         answers: list[str] = [""] * len(questions)
@@ -158,7 +216,7 @@ class Causal:
             eos_token_id=list(opened.ends), pad_token_id=pad,
         )
         where = opened.model.device
-        with torch.inference_mode():
+        with torch.inference_mode(), _own_settings(opened.model):
             made = opened.model.generate(
                 input_ids=ids.to(where), attention_mask=mask.to(where), generation_config=settings
             )

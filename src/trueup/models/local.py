@@ -91,6 +91,15 @@ class LocalModel:
             self.write(Path(copy), "text")
             return load(copy).predict(inputs)
 
+    def problems(self, prompt: Prompt | None = None) -> list[str]:
+        """Why it could not be trained or asked, with `prompt` or its own, as far as its files on this machine
+        tell without being opened; for a model of the hub, nothing."""
+        from trueup.models.causal import problems
+
+        if isinstance(self.path, str) or (self.path / NAME).is_file():
+            return []
+        return problems(self.path, prompt or self.prompt or Prompt())
+
     def folder(self) -> Path:
         """Where the files lie; a model of the hub is downloaded once, into the hub's cache."""
         return fetched(self.path, self.revision) if isinstance(self.path, str) else self.path

@@ -13,18 +13,30 @@ from trueup.core.errors import ArgumentError, ModelError
 from trueup.core.json import Json, dumps
 from trueup.core.values import value
 
-_FIELD = re.compile(r"\{(\w+)\}")
+_PLACE = re.compile(
+    r"\{\{(?P<text>\w+(?:\.\w+)*(?:[:!\[][^{}]*)?)\}\}"
+    r"|\{(?P<path>\w+(?:\.\w+)*)(?::(?P<spec>\+?\d*(?:,|,?(?:\.\d+)?[dfeg%])))?\}"
+)
+"""`{{name}}` is text; `{name}`, `{name.part}` and `{name:.2f}` are places; other braces are text."""
+_UNKNOWN = re.compile(r"(?<!\{)\{\w+(?:\.\w+)*(?:![a-z](?::[^{}]*)?|\[\w*\]|:[^\s{}\"']+)\}(?!\})")
+"""What reads as a place of Python's format, and is none of ours."""
 
 
 @value("model.prompt")
 class Prompt:
     """How a language model is asked, and how much it may answer.
 
-    `template` is text with `{input}` for the whole input, or `{name}` for the fields of an input
+    `template` is text with places, `{input}` for the whole input, or `{name}` for the fields of an input
     that is an object; None asks by the tokenizer's chat template where it has one (with `system`
     as the system's message), and else writes the input and a line break. At most
     `max_new_tokens` are answered. Prompt and answer together take `max_length` tokens at most, and
     no more than the model has places: what is longer loses its beginning.
+
+    `{name.part}` is a field within a field, and `{name:.2f}` a number in Python's format (d, f, e, g, %;
+    sign, width, thousands and decimals before it). A field that is null is written as nothing, a text as
+    itself, anything else as JSON. `{{name}}` is the text `{name}`; braces around anything else, such as
+    `{"label": 1}`, stay as they are. A field that the input lacks, and a format for what is no number, are
+    errors where the prompt is asked; `{name!r}`, `{name[0]}` and other formats are refused at once.
     """
 
     template: str | None = None
@@ -37,10 +49,26 @@ class Prompt:
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int) or number < low:
                 raise ArgumentError(f"expected {name} of at least {low}, got {number!r}")
-        if self.template is not None and not _FIELD.search(self.template):
+        if self.max_new_tokens >= self.max_length:
             raise ArgumentError(
-                f"expected a template with a place for the input, got {self.template!r:.80}",
-                cure="write {input}, or {name} for a field of the input",
+                f"expected max_new_tokens below max_length, got {self.max_new_tokens} and {self.max_length}: there is no place for the question",
+                cure="lower max_new_tokens, or raise max_length",
+            )
+        if self.template is not None:
+            _check_template(self.template)
+
+
+def _check_template(template: str) -> None:
+    if not any(match["path"] for match in _PLACE.finditer(template)):
+        raise ArgumentError(
+            f"expected a template with a place for the input, got {template!r:.80}",
+            cure="write {input}, or {name} for a field of the input",
+        )
+    for match in _UNKNOWN.finditer(template):
+        if not _PLACE.fullmatch(match[0]):
+            raise ArgumentError(
+                f"expected places such as {{name}}, {{name.part}} or {{name:.2f}} in a template, got {match[0]!r:.80}",
+                cure=f"write {{{match[0]}}} where it is text" if match[0].count("{") == 1 else None,
             )
 
 
@@ -61,17 +89,59 @@ def text_of(given: Json) -> str:
 
 
 def fill(template: str, given: Json) -> str:
-    """The template with the input's fields in their places; raises ModelError for a missing field."""
+    """The template with the input's fields in their places, as `Prompt` says.
+
+    Raises ModelError for a field that is missing, and for a format of what is no number.
+
+    >>> fill("{title} ({score:.1f}) {meta.lang} {{x}}", {"title": None, "score": 2, "meta": {"lang": "en"}})
+    ' (2.0) en {x}'
+    """
 
     def place(match: re.Match[str]) -> str:
-        name = match[1]
-        if isinstance(given, Mapping) and name in given:
-            return text_of(given[name])
-        if name == "input":
-            return text_of(given)
-        raise ModelError(f"expected the field {name!r} in the input, got {given!r:.80}")
+        if match["text"] is not None:
+            return "{" + match["text"] + "}"
+        found = _field(match["path"], given)
+        if found is None:
+            return ""
+        return text_of(found) if match["spec"] is None else _number(match, found)
 
-    return _FIELD.sub(place, template)
+    return _PLACE.sub(place, template)
+
+
+def _field(path: str, given: Json) -> Json:
+    """The field of the input that a path names; nothing within a null is null."""
+    if isinstance(given, Mapping) and path in given:
+        return given[path]
+    first, *rest = path.split(".")
+    if isinstance(given, Mapping) and first in given:
+        found = given[first]
+    elif first == "input":
+        found = given
+    else:
+        raise _missing(path, given)
+    for name in rest:
+        if found is None:
+            return None
+        if not isinstance(found, Mapping) or name not in found:
+            raise _missing(path, given)
+        found = found[name]
+    return found
+
+
+def _missing(path: str, given: Json) -> ModelError:
+    return ModelError(
+        f"expected the field {path!r} in the input, got {given!r:.80}",
+        cure=f"log it, give null where there is none, or write {{{{{path}}}}} where it is text",
+    )
+
+
+def _number(match: re.Match[str], found: Json) -> str:
+    try:
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return format(found, match["spec"])
+    except (ValueError, OverflowError):  # such as .2f of a number beyond a float, or d of a fraction
+        pass
+    raise ModelError(f"expected a number for {match[0]} in the input, got {found!r:.80}", cure="write the place without a format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +152,8 @@ class Asked:
     tokenizer: Any
     ends: tuple[int, ...]
     """Tokens that end an answer."""
+    known: int | None = None
+    """Tokens that the model has embeddings for; None where that is not known."""
 
     @property
     def chats(self) -> bool:
@@ -107,6 +179,14 @@ class Asked:
         if not texts:
             return []
         found: list[list[int]] = self.tokenizer(texts, add_special_tokens=special)["input_ids"]
+        if self.known is not None:
+            beyond = next((one for ids in found for one in ids if one >= self.known), None)
+            if beyond is not None:
+                raise ModelError(
+                    f"expected tokens that the model has embeddings for ({self.known:,}), got token {beyond:,}, "
+                    f"{self.tokenizer.convert_ids_to_tokens(beyond)!r:.80}, which was added to the tokenizer alone",
+                    cure="call model.resize_token_embeddings(len(tokenizer)), and save both again",
+                )
         return found
 
     def _chat(self, given: Json, reply: str | None = None) -> str:

@@ -48,7 +48,7 @@ def _fit(trainer: Lora, job: TrainJob, context: RunContext) -> TrainResult:
     torch.manual_seed(job.seed)
     made = weights.opened(trainer, job)
     torch.set_num_threads(trainer.threads)
-    room = min(made.prompt.max_length, made.opened.places)
+    room = made.opened.room(made.prompt) + made.prompt.max_new_tokens
     found = examples(rows, made.opened.asked(made.prompt), room)
     bfloat16 = causal.dtype_of(trainer.precision) == torch.bfloat16
     training = Training(
