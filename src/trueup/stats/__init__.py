@@ -36,6 +36,7 @@ from trueup.stats.rank import BatchDetector, lag_correlation
 from trueup.stats.ratio import SampleRatio
 from trueup.stats.score import ScoreTest
 from trueup.stats.shift import Shift, embedding_shift
+from trueup.stats.silence import silence
 from trueup.stats.winsor import Winsor
 from trueup.stats.witness import RandomFeatures, WitnessDetector, median_distance
 
@@ -91,6 +92,7 @@ __all__ = [
     "paired",
     "paired_pass_probability",
     "ppi_mean",
+    "silence",
     "snips",
     "upper_limit",
     "vault_level",
