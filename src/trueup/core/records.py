@@ -6,7 +6,8 @@ keeps it. `to_plain` and `from_plain` are its JSON form; msgspec does the conver
 against the types. Stored names never change: a field that a later version adds has a default, so that
 older records still open, and a field that this version does not know is left out.
 
-A field that is left out of the JSON where nothing is said has the default `UNSET`.
+A field that is left out of the JSON where nothing is said has the default `msgspec.UNSET`. msgspec is loaded
+when a value is converted: what only hands records on stays light.
 """
 
 from __future__ import annotations
@@ -15,12 +16,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
-import msgspec
-from msgspec import UNSET, UnsetType
-
 from trueup.core.errors import DataError
-
-__all__ = ["UNSET", "UnsetType", "from_plain", "kind_of_record", "record", "stored", "to_plain"]
+from trueup.core.references import Ref
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,13 +53,17 @@ def kind_of_record(cls: type) -> str:
 
 def to_plain(part: Any) -> Any:
     """The JSON form of a typed value: dictionaries, lists, texts and numbers; UNSET fields are left out."""
+    import msgspec
+
     return msgspec.to_builtins(part, enc_hook=_plain)
 
 
 def from_plain(cls: type[R], data: Any) -> R:
     """The typed value of plain JSON; raises DataError with the place where the two differ."""
+    import msgspec
+
     try:
-        return msgspec.convert(data, cls)
+        return msgspec.convert(data, cls, dec_hook=_typed)
     except msgspec.ValidationError as error:
         raise DataError(f"expected {cls.__name__}: {error}") from None
 
@@ -73,7 +74,15 @@ def stored(part: Any) -> dict[str, Any]:
     return {name: item for name, item in body.items() if name not in type(part).__left_out__}
 
 
+def _typed(cls: type, data: Any) -> Any:
+    if cls is Ref:
+        return Ref.from_json(data)
+    raise NotImplementedError(f"{cls.__name__} cannot be read from JSON in a record")
+
+
 def _plain(part: Any) -> Any:
+    if isinstance(part, Ref):
+        return part.to_json()
     if isinstance(part, Mapping):
         return dict(part)
     raise NotImplementedError(f"{type(part).__name__} has no JSON form in a record")
