@@ -24,7 +24,7 @@ def test_nights_without_end_leave_memory_and_looks_as_they_were(
     """It trains, promotes and seals all the time; by counts, a look's Decision and the journal do not grow
     with the past, and by its bytes memory does not."""
     if NIGHTS < 365:  # a year's events are sealed at the product's own pace
-        monkeypatch.setattr(sys.modules["trueup.loop.run"], "SEAL_ROWS", 1_000)
+        monkeypatch.setattr(sys.modules["trueup.loop.tick"], "SEAL_ROWS", 1_000)
     made = soak(tmp_path, nights=NIGHTS, units=80)
     quarter = NIGHTS // 4
     assert len(list((tmp_path / "home" / "segments").glob("*/*.parquet"))) >= 4

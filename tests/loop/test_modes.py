@@ -34,7 +34,7 @@ from trueup.release import (
     resume,
     waiting,
 )
-from trueup.state import decide, read
+from trueup.state import Cycle, decide, read
 from trueup.store import Ledger
 from trueup.testing import toy_history, toy_rows
 from trueup.triggers import Falls, Rows
@@ -119,7 +119,7 @@ def paused(make: Make, ledger: Ledger) -> None:
 def begun(make: Make, ledger: Ledger) -> None:
     run(make(mode="act", when=[]), ledger)
     generation, state = read(ledger, "toys")
-    cycle = {"id": "y-1", "cut": ledger.cut(), "now": to_us(START), "loop": "0" * 64, "before": {}}
+    cycle = Cycle("y-1", ledger.cut(), to_us(START), "0" * 64)
     decide(ledger, "toys", generation, replace(state, cycle=cycle), kind="look", verdict="TRAIN", reason="test")
 
 
@@ -138,7 +138,7 @@ def test_tru_12_observe_changes_no_row_but_its_reports(make: Make, ledger: Ledge
         assert only_reports_came(was, tables(ledger.home)) == due
         assert run(observed, ledger, now=True) == []
         was = tables(ledger.home)
-        assert tick(Context(observed, ledger), now=True) == []
+        assert tick(Context(observed, ledger), now=True).decisions == ()
         assert finish(Context(observed, ledger)) is None
         assert only_reports_came(was, tables(ledger.home)) <= 1
         was = tables(ledger.home)

@@ -49,12 +49,12 @@ def loop() -> Loop:
 
 def begin(loop: Loop, ledger: Ledger) -> str:
     """Begin a run, and hold it before its first stage: as a kill would leave it."""
-    tick(Context(loop, ledger))
+    tick(Context(loop, ledger), drive=None)
     with pytest.raises(Held):
         again(finish, Context(loop, ledger, stop=lambda: True))
     _, state = read(ledger, "toys")
     assert state.cycle is not None
-    return str(state.cycle["id"])
+    return state.cycle.id
 
 
 def test_a_run_is_listed_with_its_end_and_its_steps(loop: Loop, ledger: Ledger) -> None:
@@ -63,7 +63,7 @@ def test_a_run_is_listed_with_its_end_and_its_steps(loop: Loop, ledger: Ledger) 
     run(loop, ledger)
     found = steps_of(ledger, ident[:6])
     assert (found.run.state, found.run.reason.partition(":")[0]) == ("refused", "train")
-    assert [one["step"] for one in found.steps] == ["start", "snapshot", "train"]
+    assert [one.step for one in found.steps] == ["start", "snapshot", "train"]
     with pytest.raises(NotFound):
         steps_of(ledger, "y-none")
 

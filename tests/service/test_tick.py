@@ -134,7 +134,7 @@ def test_a_dead_mlflow_and_the_alert_about_it_go_through_one_list(context: Conte
 
     loop = replace(context.loop, publish=[Mlflow("http://127.0.0.1:1", seconds=1, budget=1)])
     here = Context(loop, context.ledger)
-    move(here)
+    move(here, drive=None)
     for _ in range(2):
         assert set(project(here)) == {"registry"}
     told = [json.loads(line) for line in (context.ledger.home / "alerts.jsonl").read_text().splitlines()]

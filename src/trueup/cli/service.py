@@ -117,9 +117,9 @@ def show_(ctx: click.Context, id_: str, loop_: str | None, json_: bool) -> None:
     run = found.run
     click.echo(f"{run.id} of {run.loop}, begun {moment(run.began)} by pipeline {run.pipeline}: {run.state}: {run.reason}")
     for step in found.steps:
-        click.echo(f"  {moment(step['at'])}  {step['step']:<10} {step['seconds']:.1f} s")
+        click.echo(f"  {moment(step.at)}  {step.step:<10} {step.seconds:.1f} s")
     for retry in found.retries:
-        click.echo(f"  {retry['step']} failed, and was tried again after {retry['waits']:.0f} s: {retry['reason']}")
+        click.echo(f"  {retry.step} failed, and was tried again after {retry.waits:.0f} s: {retry.reason}")
     if run.decision:
         click.echo(f"trueup why {run.decision} says more")
 

@@ -21,6 +21,7 @@ from trueup.curate.steps import step_name
 from trueup.data.funnel import Funnel
 from trueup.data.recipe import Recipe
 from trueup.data.snapshot import Snapshot, snapshot_id
+from trueup.state import SnapshotRecord
 from trueup.store.digest import logical_digest
 
 if TYPE_CHECKING:
@@ -103,14 +104,14 @@ def write(ledger: Ledger, manifest: dict[str, Any], rows: pa.Table) -> Snapshot:
     """Put the rows among the artifacts and the manifest into the ledger; once, for one id."""
     loop = str(manifest["loop"])
     ident = snapshot_id(manifest)
-    known = ledger.get(loop, "snapshot", ident)
+    known = ledger.get(loop, SnapshotRecord, ident)
     if known is None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{ident}.parquet"
             pq.write_table(stored(rows), path, compression="zstd", row_group_size=100_000)
             kept = ledger.artifacts.put_file(path)
             data = Ref(kept.uri, kept.sha256, rows.num_rows)
-        ledger.put(loop, "snapshot", ident, {"manifest": manifest, "data": data.to_json()})
-        known = ledger.get(loop, "snapshot", ident)
+        ledger.add(loop, ident, SnapshotRecord(manifest, data))
+        known = ledger.get(loop, SnapshotRecord, ident)
         assert known is not None
-    return Snapshot(ident, known["manifest"], Ref.from_json(known["data"]), ledger)
+    return Snapshot(ident, known.manifest, known.data, ledger)

@@ -16,6 +16,7 @@ from trueup.core.references import Ref
 from trueup.curate import ROWS
 from trueup.curate.rows import stored, whole
 from trueup.data.funnel import Funnel
+from trueup.state import SnapshotRecord
 from trueup.store.digest import logical_digest
 
 if TYPE_CHECKING:
@@ -92,29 +93,29 @@ def load(ledger: Ledger, ident: str, loop: str | None = None) -> Snapshot:
     """The Snapshot of an id, or of the beginning of one; raises NotFound, or DataError for many."""
     loops = [loop] if loop is not None else ledger.loops()
     for name in loops:
-        body = ledger.get(name, "snapshot", ident)
-        if body is not None:
-            return _of(ledger, ident, body)
+        known = ledger.get(name, SnapshotRecord, ident)
+        if known is not None:
+            return _of(ledger, known)
     prefix = ident if ident.startswith("s-") else f"s-{ident}"
     found = [
-        (record["id"], record)
+        known
         for name in loops
-        for record in ledger.records(name, "snapshot")
-        if record["id"].startswith(prefix)
+        for known in ledger.records(name, SnapshotRecord)
+        if known.id.startswith(prefix)
     ]
     if len(found) == 1:
-        return _of(ledger, *found[0])
+        return _of(ledger, found[0])
     if found:
         raise DataError(
             f"expected the beginning of one snapshot's id, got {ident!r}, which fits {len(found)}",
-            cure="give more characters: " + ", ".join(sorted(ident for ident, _ in found)[:5]),
+            cure="give more characters: " + ", ".join(sorted(one.id for one in found)[:5]),
         )
     raise NotFound(f"expected the id of a snapshot, got {ident!r}", cure="trueup snapshot list")
 
 
 def list_snapshots(ledger: Ledger, loop: str) -> list[Snapshot]:
     """All Snapshots of a loop, the oldest first."""
-    return [_of(ledger, record["id"], record) for record in ledger.records(loop, "snapshot")]
+    return [_of(ledger, known) for known in ledger.records(loop, SnapshotRecord)]
 
 
 def verify(ledger: Ledger, ident: str, loop: str | None = None) -> list[str]:
@@ -166,8 +167,8 @@ def diff(before: Snapshot, after: Snapshot) -> Difference:
     )
 
 
-def _of(ledger: Ledger, ident: str, body: Mapping[str, Any]) -> Snapshot:
-    return Snapshot(ident, body["manifest"], Ref.from_json(body["data"]), ledger)
+def _of(ledger: Ledger, known: SnapshotRecord) -> Snapshot:
+    return Snapshot(known.id, known.manifest, known.data, ledger)
 
 
 def _by_id(rows: pa.Table) -> dict[str, tuple[int, ...]]:

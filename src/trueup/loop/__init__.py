@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from trueup.loop.plan import Plan
     from trueup.loop.publishing import listen, publish
     from trueup.loop.receipts import Verified, verify_receipt, write_receipt
-    from trueup.loop.run import again, look_due, request, run, tick
+    from trueup.loop.run import request, run
     from trueup.loop.status import Status, status
+    from trueup.loop.tick import Tick, again, look_due, next_look, tick
     from trueup.loop.trials import declared_parameters
     from trueup.loop.why import Explanation, why
 
@@ -26,6 +27,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Status",
+    "Tick",
     "Verified",
     "again",
     "declared_parameters",
@@ -34,6 +36,7 @@ __all__ = [
     "load_loop",
     "load_loops",
     "look_due",
+    "next_look",
     "publish",
     "request",
     "run",
@@ -53,7 +56,8 @@ __getattr__ = lazily(__name__, {
     "Plan": "plan",
     "listen": "publishing", "publish": "publishing",
     "Verified": "receipts", "verify_receipt": "receipts", "write_receipt": "receipts",
-    "again": "run", "look_due": "run", "request": "run", "run": "run", "tick": "run",
+    "request": "run", "run": "run",
+    "Tick": "tick", "again": "tick", "look_due": "tick", "next_look": "tick", "tick": "tick",
     "Status": "status", "status": "status",
     "declared_parameters": "trials",
     "Explanation": "why", "why": "why",

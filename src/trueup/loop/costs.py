@@ -9,6 +9,7 @@ from trueup.core.clock import to_us
 from trueup.core.json import digest
 from trueup.core.protocols import Finding
 from trueup.core.values import to_json
+from trueup.state.costs import Cost
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 def pay(context: Context, cycle: str, trained: dict[str, Any]) -> None:
     """Record what a training cost: seconds, and money where the loop has a price."""
     price = context.loop.price
-    context.ledger.put(context.loop.name, "cost", f"{cycle}/train", {
-        "what": "train", "seconds": trained["seconds"], "spent": to_us(context.ledger.clock.now()),
-        "amount": price.amount * trained["seconds"] / 3600.0 if price else 0.0,
-        "currency": price.currency if price else "", "trainer": _way(context.loop),
-    })
+    context.ledger.add(context.loop.name, f"{cycle}/train", Cost(
+        "train", trained["seconds"], to_us(context.ledger.clock.now()),
+        price.amount * trained["seconds"] / 3600.0 if price else 0.0, price.currency if price else "", _way(context.loop),
+    ))
 
 
 def too_dear(loop: Loop, ledger: Ledger, now: int) -> Finding | None:
@@ -34,17 +34,17 @@ def too_dear(loop: Loop, ledger: Ledger, now: int) -> Finding | None:
         return None
     way = _way(loop)
     before = [
-        cost for cost in ledger.records(loop.name, "cost")
-        if cost.get("trainer") == way and cost["what"] == "train" and cost["spent"] < now
+        cost for cost in ledger.records(loop.name, Cost)
+        if cost.trainer == way and cost.what == "train" and cost.spent < now
     ]
     if not before:
         return None
-    last = max(before, key=lambda cost: cost["spent"])
-    cost = price.amount * last["seconds"] / 3600.0
+    last = max(before, key=lambda cost: cost.spent)
+    cost = price.amount * last.seconds / 3600.0
     words = f"the last training cost {cost:.2f} {price.currency} of the {money.amount:.2f} that one may"
     if cost >= money.amount:
         words += ": raise Loop(budget=Budget(money=...)), or change the trainer"
-    return Finding(cost >= money.amount, words, {"cost": cost, "limit": money.amount, "seconds": last["seconds"]})
+    return Finding(cost >= money.amount, words, {"cost": cost, "limit": money.amount, "seconds": last.seconds})
 
 
 def _way(loop: Loop) -> str:

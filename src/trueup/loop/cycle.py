@@ -10,6 +10,7 @@ from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict, Refused, StoreFull, full, of_disk
 from trueup.core.protocols import TrainJob
+from trueup.core.records import to_plain
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context
@@ -18,6 +19,7 @@ from trueup.loop.lineage import anew, said
 from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
 from trueup.state import decide, read
+from trueup.state.cycle import Cycle
 
 CYCLE = Pipeline("cycle", 2, (
     Step("snapshot", "trueup.loop.cycle:build"),
@@ -44,7 +46,7 @@ def finish(context: Context, drive: Drive = follow) -> Decision | None:
         return None
     began = understood(cycle)
     try:
-        made = drive(context.under(cycle["loop"]), CYCLE, cycle)
+        made = drive(context.under(cycle.loop), CYCLE, to_plain(cycle))
     except (Busy, Conflict, StoreFull):
         raise  # no fault of the cycle's: it goes on at the next run
     except OSError as error:
@@ -56,19 +58,18 @@ def finish(context: Context, drive: Drive = follow) -> Decision | None:
     older = {} if began == CYCLE.version else {"pipeline": {"began": began, "finished": CYCLE.version}}
     if made.get("stopped"):
         stop = made["stopped"]
-        return _close(context, cycle["id"], stop["step"], stop["reason"], {**stop["evidence"], **older})
-    return _hand_over(context, cycle["id"], {**made, **older})
+        return _close(context, cycle.id, stop["step"], stop["reason"], {**stop["evidence"], **older})
+    return _hand_over(context, cycle.id, {**made, **older})
 
 
-def understood(cycle: dict[str, Any]) -> int:
+def understood(cycle: Cycle) -> int:
     """The version of the pipeline that began a cycle; raises Refused where this one cannot finish it."""
-    began = int(cycle.get("pipeline", 1))
-    if began != CYCLE.version and began not in CYCLE.finishes:
+    if cycle.pipeline != CYCLE.version and cycle.pipeline not in CYCLE.finishes:
         raise Refused(
-            f"expected a run of pipeline {CYCLE.version}, got {cycle['id']}, which pipeline {began} began",
-            cure=f"install the Trueup that began it, or: trueup runs abandon {cycle['id']} --reason '...'",
+            f"expected a run of pipeline {CYCLE.version}, got {cycle.id}, which pipeline {cycle.pipeline} began",
+            cure=f"install the Trueup that began it, or: trueup runs abandon {cycle.id} --reason '...'",
         )
-    return began
+    return cycle.pipeline
 
 
 def build(context: Context, data: dict[str, Any]) -> dict[str, Any]:
@@ -154,22 +155,22 @@ def _close(
     """The cycle ends without a candidate. Where no gate was reached its rows stay new, and the alarm
     that began it unanswered. None where somebody has ended it meanwhile."""
     generation, state = read(context.ledger, context.loop.name)
-    if state.cycle is None or state.cycle["id"] != cycle:
+    if state.cycle is None or state.cycle.id != cycle:
         return None
-    after = replace(state, cycle=None, **({} if step == "gates" else state.cycle["before"]))
+    after = replace(state, cycle=None) if step == "gates" else state.without_cycle()
     return decide(
         context.ledger, context.loop.name, generation, after,
         kind="stop", verdict="REFUSE", reason=f"{step}: {reason}", subject=evidence.get("candidate"),
-        evidence={"cycle": state.cycle["id"], "step": step, **evidence},
+        evidence={"cycle": cycle, "step": step, **evidence},
     )
 
 
 def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision | None:
     """The candidate waits for its release; the first one ever, without a champion, serves at once."""
     generation, state = read(context.ledger, context.loop.name)
-    if state.cycle is None or state.cycle["id"] != cycle:
+    if state.cycle is None or state.cycle.id != cycle:
         return None
-    ident, evidence = made["candidate"], {"cycle": state.cycle["id"], **made}
+    ident, evidence = made["candidate"], {"cycle": cycle, **made}
     now = to_us(context.ledger.clock.now())
     if state.champion is None and context.loop.mode != "propose":
         after = replace(state.serve(ident, now), cycle=None)

@@ -15,7 +15,7 @@ from trueup.core.protocols import Prediction, Scorer, Unmeasured
 from trueup.core.task import Outcome
 from trueup.loop.queries import QUERIES
 from trueup.release import measured
-from trueup.state import LoopState
+from trueup.state import Cost, LoopState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,9 +105,8 @@ class LedgerFacts:
     def spent(self, currency: str, since: datetime | None = None) -> float:
         first = -1 if since is None else to_us(since)
         return sum(
-            float(cost["amount"])
-            for cost in self._ledger.records(self.loop, "cost")
-            if cost["currency"] == currency and first < cost["spent"] < to_us(self.now)
+            cost.amount for cost in self._ledger.records(self.loop, Cost)
+            if cost.currency == currency and first < cost.spent < to_us(self.now)
         )
 
     def reference(self, detector: str) -> datetime | None:

@@ -10,14 +10,15 @@ from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict
 from trueup.core.values import from_json, to_json
 from trueup.state import decide, definition, read
+from trueup.state.kept import SweptRecord
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
     from trueup.registry import Keep, Pruned
     from trueup.store import Ledger
 
-KIND, SWEPT = "prune", "swept"
-"""The Decision that says what goes, and the record of a day on which it was asked."""
+KIND = "prune"
+"""The Decision that says what goes."""
 
 
 def sweep(context: Context) -> Decision | None:
@@ -35,7 +36,7 @@ def sweep(context: Context) -> Decision | None:
     if loop.keep is None or loop.mode == "observe":
         return None
     day = f"{from_us(to_us(ledger.clock.now())):%Y-%m-%d}"
-    if ledger.get(loop.name, SWEPT, day) is not None:
+    if ledger.get(loop.name, SweptRecord, day) is not None:
         return None
     _, state = read(ledger, loop.name)
     if state.paused is not None or state.cycle is not None:
@@ -47,15 +48,15 @@ def sweep(context: Context) -> Decision | None:
     except Busy:
         return None  # a backup is being made, or a person prunes: at the next tick
     said = (made or last)[0] if done.folders else None
-    ledger.put(loop.name, SWEPT, day, {
-        "bytes": done.bytes, "decision": said and said.id, "words": said and said.reason,
-    })
+    ledger.add(loop.name, day, SweptRecord(
+        done.bytes, None if said is None else said.id, None if said is None else said.reason
+    ))
     return made[0] if made else None
 
 
-def swept(ledger: Ledger, loop: str) -> dict[str, Any] | None:
-    """The last day of the last thirty on which anything went: {"words", "decision", "at", ...}."""
-    return next((one for one in ledger.records(loop, SWEPT, newest=True, limit=30) if one["decision"]), None)
+def swept(ledger: Ledger, loop: str) -> SweptRecord | None:
+    """The last day of the last thirty on which anything went."""
+    return next((one for one in ledger.records(loop, SweptRecord, newest=True, limit=30) if one.decision), None)
 
 
 def keep_of(ledger: Ledger, loop: str) -> Keep:

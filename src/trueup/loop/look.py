@@ -17,6 +17,7 @@ from trueup.loop.cycle import CYCLE
 from trueup.loop.facts import LedgerFacts
 from trueup.release import method
 from trueup.state import LoopState, decide, read
+from trueup.state.cycle import Before, Cycle
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -145,10 +146,10 @@ def look(context: Context, *, ask: bool = False) -> Decision | None:
             ledger, loop.name, generation, replace(state, looked=now), kind="look", verdict="REST",
             reason=found.reason + late, evidence=evidence,
         )
-    cycle = {
-        "id": f"y-{digest([loop.name, context.digest, cut, now])[:16]}", "cut": cut, "now": now,
-        "loop": context.digest, "pipeline": CYCLE.version, "before": {"trained": state.trained, "trained_cut": state.trained_cut, "accepted": dict(state.accepted)},
-    }
+    cycle = Cycle(
+        f"y-{digest([loop.name, context.digest, cut, now])[:16]}", cut, now, context.digest, CYCLE.version,
+        Before(state.trained, state.trained_cut, dict(state.accepted)),
+    )
     accepted = dict(state.accepted)
     for part, (_, held) in zip(loop.reasons, found.when, strict=False):
         if held.holds and hasattr(part, "detector"):

@@ -103,7 +103,7 @@ def would(context: Context, seen: Plan, state: LoopState) -> list[str]:
     if state.champion is None and loop.champion is not None:
         made.append(f"install the definition's {plain(loop.champion)} model as the first champion")
     if state.cycle is not None:
-        made.append(f"go on with training {state.cycle['id']}")
+        made.append(f"go on with training {state.cycle.id}")
     if state.release is not None:
         left = (
             "; observing, it leaves it as it stands: it goes on serving a part of the users, and nobody watches its guardrails "

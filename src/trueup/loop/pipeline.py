@@ -26,11 +26,11 @@ from trueup.core.errors import (
 )
 from trueup.core.json import digest
 from trueup.core.values import resolve
+from trueup.state.steps import RetryRecord, StepRecord
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
 
-KIND, RETRY = "step", "retry"
 _AGAIN = (TrainingRetryable, ConnectionError, TimeoutError)
 """What another try may cure, whatever the step; what a step's own room knows to be so is its own affair."""
 
@@ -134,22 +134,21 @@ def attempt(context: Context, run: str, step: Step, data: dict[str, Any]) -> dic
             if not isinstance(error, _AGAIN) or tried >= step.retries:
                 return broken(error)
             wait = step.delay * step.backoff**tried
-            context.ledger.put(context.loop.name, RETRY, f"{run}/{step.name}/{tried + 1}", {
-                "run": run, "step": step.name, "reason": f"{type(error).__name__}: {error}",
-                "waits": wait, "again": time.time() + wait,
-            })
+            context.ledger.add(context.loop.name, f"{run}/{step.name}/{tried + 1}", RetryRecord(
+                run, step.name, f"{type(error).__name__}: {error}", wait, time.time() + wait,
+            ))
 
 
 def _waited(context: Context, run: str, step: Step) -> int:
     """How often a stage has failed so far; what is left of the wait before its next try is over."""
     tried, last = 0, None
     while tried < step.retries:
-        found = context.ledger.get(context.loop.name, RETRY, f"{run}/{step.name}/{tried + 1}")
+        found = context.ledger.get(context.loop.name, RetryRecord, f"{run}/{step.name}/{tried + 1}")
         if found is None:
             break
         tried, last = tried + 1, found
     if last is not None:
-        left = min(last["waits"], last["again"] - time.time())
+        left = min(last.waits, last.again - time.time())
         if left > 0:
             context.wait(step.name, left)
     return tried
@@ -159,17 +158,13 @@ def perform(context: Context, run: str, step: Step, data: dict[str, Any]) -> dic
     """The recorded output of this step on this input, computed now if it is not there yet."""
     ledger, loop = context.ledger, context.loop.name
     key = f"{run}/{step.name}/{digest(data)[:16]}"
-    done = ledger.get(loop, KIND, key)
+    done = ledger.get(loop, StepRecord, key)
     if done is None:
         began = time.perf_counter()
         context.say(step.name, 0, 0)
         function: StepFunction = resolve(step.function)
         output = function(context, data)
-        ledger.put(loop, KIND, key, {
-            "run": run, "step": step.name, "input": data, "output": output,
-            "seconds": round(time.perf_counter() - began, 3),
-        })
-        done = ledger.get(loop, KIND, key)
+        ledger.add(loop, key, StepRecord(run, step.name, data, output, round(time.perf_counter() - began, 3)))
+        done = ledger.get(loop, StepRecord, key)
         assert done is not None
-    result: dict[str, Any] = done["output"]
-    return result
+    return dict(done.output)

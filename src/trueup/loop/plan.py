@@ -13,7 +13,7 @@ from trueup.loop.facts import SUPPOSED, LedgerFacts
 from trueup.loop.look import Look, findings
 from trueup.loop.queries import QUERIES
 from trueup.release import Shadow, forecast_trial, next_level, waiting, waiting_words
-from trueup.state import LoopState, read
+from trueup.state import Cost, LoopState, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -76,8 +76,8 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
 
     last = last_look(loop, ledger, state)
     looked = None if last is None else from_us(last)
-    costs = ledger.records(loop.name, "cost", limit=1, newest=True)
-    money = f"{costs[0]['amount']:.2f} {costs[0]['currency']}" if costs and costs[0]["currency"] else None
+    costs = ledger.records(loop.name, Cost, limit=1, newest=True)
+    money = f"{costs[0].amount:.2f} {costs[0].currency}" if costs and costs[0].currency else None
     forecast = _forecast(loop, ledger, state, cut, at)
     asked = waiting(state)
     return Plan(
@@ -85,7 +85,7 @@ def plan(loop: Loop, ledger: Ledger, now: datetime | None = None) -> Plan:
         due=looked is None or loop.look.due(looked, now) is not None, next_look=loop.look.next(now),
         look=findings(loop, ledger, state, cut=cut, now=at), rows=facts.rows(),
         new_rows=facts.rows(new=True), min_rows=loop.recipe.min_rows,
-        seconds=costs[0]["seconds"] if costs else None, money=money,
+        seconds=costs[0].seconds if costs else None, money=money,
         release=_running(state), waiting=state.waiting,
         forecast=forecast, days=_days_left(state, forecast),
         asks=None if asked is None else waiting_words(*asked, at),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
 from trueup.core.events import KINDS
+from trueup.core.records import to_plain
 from trueup.core.values import from_json
 from trueup.loop.card import card_lines, read_card
 from trueup.loop.context import moment
@@ -17,7 +18,7 @@ from trueup.loop.keeping import swept
 from trueup.loop.observe import last_report, report_lines
 from trueup.registry import troubles
 from trueup.release import standing, waiting, waiting_words
-from trueup.state import LoopState, defined, definition, read
+from trueup.state import LoopState, SweptRecord, defined, definition, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -40,7 +41,7 @@ class Status:
     request: dict[str, Any] | None = None
     card: dict[str, Any] | None = None
     troubles: tuple[dict[str, Any], ...] = ()
-    pruned: dict[str, Any] | None = None
+    pruned: SweptRecord | None = None
     watched: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class Status:
             "next_look": self.next_look.isoformat() if self.next_look else None, "events": self.events,
             "decisions": [asdict(decision) for decision in self.decisions],
             "report": self.report, "request": self.request, "card": self.card,
-            "not_published": list(self.troubles), "pruned": self.pruned, "watch": list(self.watched),
+            "not_published": list(self.troubles), "pruned": None if self.pruned is None else to_plain(self.pruned), "watch": list(self.watched),
         }
 
 
@@ -133,7 +134,7 @@ def lines(found: Status) -> list[str]:
     if state.waiting:
         text.append(f"next in line {state.waiting}")
     if state.cycle:
-        text.append(f"training {state.cycle['id']} was begun and is not finished (trueup run, or trueup up, goes on with it)")
+        text.append(f"training {state.cycle.id} was begun and is not finished (trueup run, or trueup up, goes on with it)")
     spent = ", ".join(f"{test.level:.2g}" for test in state.tests[-5:])
     if state.tests:
         text.append(f"tests on fresh data so far: {len(state.tests)} (levels {spent})")
@@ -141,7 +142,7 @@ def lines(found: Status) -> list[str]:
     if missed:
         text.append(f"the last look stood for {missed:,} more that were missed")
     if found.pruned is not None:
-        text.append(f"{found.pruned['words']} (on {moment(found.pruned['at'])})")
+        text.append(f"{found.pruned.words} (on {moment(found.pruned.at)})")
     text += [f"{'ALARM' if part['holds'] else 'watch'} {part['part']}: {part['reason']}" for part in found.watched]
     if found.next_look:
         text.append(f"next look {found.next_look:%Y-%m-%d %H:%M}")

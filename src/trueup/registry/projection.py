@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import NotFound, TrueupError
 from trueup.core.json import digest, dumps, loads
 from trueup.core.references import Ref
-from trueup.state import Candidate, aliases, candidates
+from trueup.state import (
+    Built,
+    Candidate,
+    Cost,
+    LoopState,
+    SnapshotRecord,
+    StepRecord,
+    aliases,
+    candidates,
+)
 
 if TYPE_CHECKING:
     from trueup.core.decisions import Decision
@@ -82,29 +91,32 @@ def projection(ledger: Ledger, loop: str) -> Projection | None:
     decisions = ledger.decisions(loop)
     if not decisions:
         return None
-    state = decisions[-1].state
-    open_cycle = (state.get("cycle") or {}).get("id")
+    state = LoopState.from_json(decisions[-1].state)
+    open_cycle = state.cycle.id if state.cycle else None
     steps = _steps(ledger, loop)
     trainings = tuple(_trainings(ledger, loop, steps, decisions, open_cycle))
     known = {training.id for training in trainings}
-    made = {step["output"].get("candidate"): run for run, named in steps.items()
-            if (step := named.get("register")) is not None}  # fmt: skip
+    made = {step.registered.candidate: run for run, named in steps.items() if (step := named.get("register"))}
     told = _told(decisions)
     versions = tuple(
         _version(ledger, one, run if (run := made.get(one.id)) in known else None, told.get(one.id, []), state)
         for one in candidates(ledger, loop)
-        if made.get(one.id) is None or made[one.id] in known or one.id == state.get("champion")
+        if made.get(one.id) is None or made[one.id] in known or one.id == state.champion
     )
     shown = {one.candidate for one in versions}
     names = {name: ident for name, ident in aliases(ledger, loop).items() if name in ALIASES and ident in shown}
     return Projection(loop, decisions[0].id, decisions[-1].generation, trainings, versions, names)
 
 
-def _steps(ledger: Ledger, loop: str) -> dict[str, dict[str, Any]]:
-    """The recorded steps of every run, by name."""
-    found: dict[str, dict[str, Any]] = {}
-    for record in ledger.records(loop, "step"):
-        found.setdefault(record["run"], {})[record["step"]] = record
+Steps = dict[str, StepRecord]
+"""The recorded steps of a run, by name."""
+
+
+def _steps(ledger: Ledger, loop: str) -> dict[str, Steps]:
+    """The recorded steps of every run."""
+    found: dict[str, Steps] = {}
+    for record in ledger.records(loop, StepRecord):
+        found.setdefault(record.run, {})[record.step] = record
     return found
 
 
@@ -118,14 +130,14 @@ def _told(decisions: list[Decision]) -> dict[str, list[Decision]]:
 
 
 def _trainings(
-    ledger: Ledger, loop: str, steps: dict[str, dict[str, Any]], decisions: list[Decision], open_cycle: str | None
+    ledger: Ledger, loop: str, steps: dict[str, Steps], decisions: list[Decision], open_cycle: str | None
 ) -> Iterator[Training]:
     """Every training whose cycle is over, in the order in which they were recorded."""
     closed = {
         decision.evidence["cycle"]: decision for decision in decisions
         if isinstance(decision.evidence.get("cycle"), str)
     }
-    costs = {record["id"].rpartition("/")[0]: record for record in ledger.records(loop, "cost")}
+    costs = {record.cycle: record for record in ledger.records(loop, Cost)}
     for run, named in steps.items():
         if run == open_cycle or "train" not in named:
             continue
@@ -133,48 +145,48 @@ def _trainings(
 
 
 def _training(
-    ledger: Ledger, loop: str, run: str, named: dict[str, Any], end: Decision | None, cost: dict[str, Any] | None
+    ledger: Ledger, loop: str, run: str, named: Steps, end: Decision | None, cost: Cost | None
 ) -> Training:
-    trained, job = named["train"]["output"], named["train"]["input"].get("job", {})
-    seconds = float(trained.get("seconds") or 0.0)
-    gates = named.get("gates", {}).get("output", {}).get("gates", [])
-    metrics = {name: float(number) for name, number in _numbers(trained.get("metrics") or {})}
-    metrics |= {"seconds": seconds, "attempts": float(len(trained.get("attempts") or []) or 1)}
-    if cost is not None and cost.get("currency"):
-        metrics[f"money.{cost['currency']}"] = float(cost["amount"])
+    trained, job = named["train"].trained, named["train"].input.get("job", {})
+    seconds = trained.seconds
+    gates = named["gates"].judged.gates if "gates" in named else []
+    metrics = {name: float(number) for name, number in _numbers(trained.metrics)}
+    metrics |= {"seconds": seconds, "attempts": float(len(trained.attempts) or 1)}
+    if cost is not None and cost.currency:
+        metrics[f"money.{cost.currency}"] = cost.amount
     if gates:
-        metrics |= {"gates": float(len(gates)), "gates.passed": float(sum(gate["passed"] for gate in gates))}
-    tags = {"trueup.loop": loop, "trueup.training": run, "trueup.status": str(trained.get("status", ""))}
+        metrics |= {"gates": float(len(gates)), "gates.passed": float(sum(gate.passed for gate in gates))}
+    tags = {"trueup.loop": loop, "trueup.training": run, "trueup.status": trained.status}
     if end is not None:
         tags |= {"trueup.decision": end.id, "trueup.reason": end.reason, "trueup.verdict": end.verdict}
-    if made := named.get("register", {}).get("output", {}).get("candidate"):
+    if "register" in named and (made := named["register"].registered.candidate):
         tags["trueup.candidate"] = made
-    ended = int(named["train"]["at"])
+    ended = named["train"].at
     return Training(
-        run, ended - int(seconds * 1e6), ended, trained.get("model") is not None, metrics,
+        run, ended - int(seconds * 1e6), ended, trained.model is not None, metrics,
         dict(_flat(job.get("trainer") or {}, "trainer")) | {"seed": str(job.get("seed", ""))}, tags,
-        _dataset(ledger, loop, named.get("snapshot", {}).get("output", {})),
+        _dataset(ledger, loop, named["snapshot"].built) if "snapshot" in named else None,
     )
 
 
-def _dataset(ledger: Ledger, loop: str, built: Mapping[str, Any]) -> Dataset | None:
-    ident = built.get("snapshot")
+def _dataset(ledger: Ledger, loop: str, built: Built) -> Dataset | None:
+    ident, data = built.snapshot, built.data
     if not ident:
         return None
-    data, manifest = built.get("data") or {}, ledger.get(loop, "snapshot", ident) or {}
-    rows = data.get("rows") or _rows(manifest)
-    return Dataset(ident, str(data.get("sha256", ident)), rows, str(data.get("uri", "")))
+    known = ledger.get(loop, SnapshotRecord, ident)
+    rows = (data.rows if data else None) or _rows(known.manifest if known else {})
+    return Dataset(ident, data.sha256 if data else ident, rows, data.uri if data else "")
 
 
-def _rows(record: Mapping[str, Any]) -> int:
-    counts = record.get("manifest", record).get("rows")
+def _rows(manifest: Mapping[str, Any]) -> int:
+    counts = manifest.get("rows")
     if isinstance(counts, Mapping):
         return sum(n for n in counts.values() if isinstance(n, int))
     return counts if isinstance(counts, int) else 0
 
 
 def _version(
-    ledger: Ledger, one: Candidate, run: str | None, told: list[Decision], state: Mapping[str, Any]
+    ledger: Ledger, one: Candidate, run: str | None, told: list[Decision], state: LoopState
 ) -> Version:
     model, details = _folder(ledger, one)
     source = one.facts.get("imported") or None
@@ -204,13 +216,13 @@ def _folder(ledger: Ledger, one: Candidate) -> tuple[Ref | None, Mapping[str, An
     return one.model, details if isinstance(details, Mapping) else {}
 
 
-def _stands(ident: str, told: list[Decision], state: Mapping[str, Any]) -> str:
+def _stands(ident: str, told: list[Decision], state: LoopState) -> str:
     """Where a candidate stands: champion, challenger, waiting, or what was last decided of it."""
-    if ident == state.get("champion"):
+    if ident == state.champion:
         return "champion"
-    if ident == (state.get("release") or {}).get("candidate"):
+    if state.release is not None and ident == state.release.candidate:
         return "challenger"
-    if ident == state.get("waiting"):
+    if ident == state.waiting:
         return "waiting"
     last = told[-1] if told else None
     if last is not None and last.verdict in ("REFUSE", "ROLLBACK", "INVALID"):

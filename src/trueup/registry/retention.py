@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
 from trueup.core.errors import ArgumentError, NotFound
-from trueup.core.json import digest
 from trueup.core.references import Ref
 from trueup.core.values import value
 from trueup.registry.history import served
-from trueup.state import Candidate, aliases, candidates
+from trueup.state import (
+    Candidate,
+    PrunedRecord,
+    SnapshotRecord,
+    StepRecord,
+    aliases,
+    candidates,
+    read,
+)
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
 
-KIND = "pruned"
 KEEPING = "keep"
 """The lock under which things are copied away or thrown away, one at a time."""
 DAY_US = 86_400_000_000
@@ -108,7 +114,7 @@ def throw_away(
         if not dry:
             before(going)
             for ident, body in found.records:
-                ledger.put(loop, KIND, ident, body)
+                ledger.add(loop, ident, body)
             for folder in folders:
                 _remove(folder)
             for rest in [*ledger.home.glob("artifacts/*/.*.pruned"), *ledger.home.glob("work/.*.pruned")]:
@@ -190,12 +196,12 @@ class _Going:
         self.candidates: list[str] = []
         self.snapshots: list[str] = []
         self.folders: list[Path] = []
-        self.records: list[tuple[str, dict[str, Any]]] = []
+        self.records: list[tuple[str, PrunedRecord]] = []
         self.sizes: dict[str, int] = {}
-        known = {record["id"] for record in ledger.records(loop, KIND)}
+        known = {record.id for record in ledger.records(loop, PrunedRecord)}
         needed = {ref.uri for ref in _needed(ledger, loop, kept)}
         learned = {one.snapshot for one in candidates(ledger, loop) if one.id in kept}
-        bodies = {record["id"]: record for record in ledger.records(loop, "snapshot")}
+        bodies = {record.id: record for record in ledger.records(loop, SnapshotRecord)}
         for one in candidates(ledger, loop):
             there = _there(ledger, one.model)
             self.sizes[one.id] = sum(map(_size, there))
@@ -205,24 +211,24 @@ class _Going:
             if one.id not in known or found:
                 self.candidates.append(one.id)
                 self.folders += found
-                self.records.append((one.id, {"model": one.model.to_json()}))
+                self.records.append((one.id, PrunedRecord(model=one.model)))
             if one.snapshot in bodies and one.snapshot not in learned:
                 self._snapshot(ledger, str(one.snapshot), bodies[one.snapshot], needed)
 
-    def _snapshot(self, ledger: Ledger, ident: str, body: dict[str, Any], needed: set[str]) -> None:
-        data = Ref.from_json(body["data"])
+    def _snapshot(self, ledger: Ledger, ident: str, body: SnapshotRecord, needed: set[str]) -> None:
+        data = body.data
         found = [] if data.uri in needed else _there(ledger, data)
         if found and ident not in self.snapshots:
             self.snapshots.append(ident)
             self.folders += found
-            self.records.append((ident, {"data": data.to_json()}))
+            self.records.append((ident, PrunedRecord(data=data)))
 
 
 def _needed(ledger: Ledger, loop: str, kept: dict[str, str]) -> Iterator[Ref]:
     """Models and data of all candidates that stay, and data that no candidate learned from, of this
     loop and of every other of the home."""
     for name in ledger.loops():
-        pruned = {record["id"] for record in ledger.records(name, KIND)}
+        pruned = {record.id for record in ledger.records(name, PrunedRecord)}
         held = kept if name == loop else _held(ledger, name)
         learned: set[str | None] = set()
         gone: set[str | None] = set()
@@ -233,9 +239,9 @@ def _needed(ledger: Ledger, loop: str, kept: dict[str, str]) -> Iterator[Ref]:
                 yield one.model
                 if one.base is not None:
                     yield one.base
-        for record in ledger.records(name, "snapshot"):
-            if record["id"] in learned or record["id"] not in gone:
-                yield Ref.from_json(record["data"])
+        for record in ledger.records(name, SnapshotRecord):
+            if record.id in learned or record.id not in gone:
+                yield record.data
 
 
 def _there(ledger: Ledger, model: Ref) -> list[Path]:
@@ -247,19 +253,14 @@ def _there(ledger: Ledger, model: Ref) -> list[Path]:
 
 def _work(ledger: Ledger, loop: str, line: int) -> list[Path]:
     """Work folders of this loop's trainings before `line`, but for the unfinished cycle's."""
-    cycle = (ledger.state(loop)[1].get("cycle") or {}).get("id")
+    cycle = read(ledger, loop)[1].cycle
     folders = []
-    for record in ledger.records(loop, "step"):
-        if record["step"] == "train" and record["run"] != cycle and record["at"] <= line:
-            folder = ledger.home / "work" / work_of(record)
+    for record in ledger.records(loop, StepRecord):
+        if record.step == "train" and (cycle is None or record.run != cycle.id) and record.at <= line:
+            folder = ledger.home / "work" / record.work
             if folder.is_dir():
                 folders.append(folder)
     return folders
-
-
-def work_of(record: dict[str, Any]) -> str:
-    """The name of the work folder that a recorded training had."""
-    return str(record["output"].get("work") or digest(record["input"])[:16])
 
 
 def _size(folder: Path) -> int:
@@ -286,6 +287,5 @@ def _discard(path: Path) -> None:
 def away(ledger: Ledger) -> set[str]:
     """The URIs of all that was thrown away on purpose."""
     return {
-        record[part]["uri"] for loop in ledger.loops() for record in ledger.records(loop, KIND)
-        for part in ("model", "data") if part in record
+        ref.uri for loop in ledger.loops() for record in ledger.records(loop, PrunedRecord) for ref in record.gone
     }

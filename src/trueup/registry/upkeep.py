@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.core.clock import to_us
-from trueup.registry.retention import away, work_of
+from trueup.registry.retention import away
+from trueup.state import StepRecord, read
 
 if TYPE_CHECKING:
     from trueup.store import Ailment, Backup, Ledger
@@ -59,11 +60,11 @@ def _work(ledger: Ledger) -> Iterator[Ailment]:
     line = to_us(ledger.clock.now()) - STALE_DAYS * DAY_US
     known: dict[str, bool] = {}
     for loop in ledger.loops():
-        running = (ledger.state(loop)[1].get("cycle") or {}).get("id")
-        for record in ledger.records(loop, "step"):
-            if record["step"] == "train":
-                known[work_of(record)] = record["at"] > line or record["run"] == running
-    busy = any((ledger.state(loop)[1].get("cycle") or {}) for loop in ledger.loops())
+        cycle = read(ledger, loop)[1].cycle
+        for record in ledger.records(loop, StepRecord):
+            if record.step == "train":
+                known[record.work] = record.at > line or (cycle is not None and record.run == cycle.id)
+    busy = any(read(ledger, loop)[1].cycle is not None for loop in ledger.loops())
     folders = [path for path in (ledger.home / "work").glob("*") if path.is_dir()]
     stale = [path for path in folders if not known.get(path.name, busy)]
     if stale:

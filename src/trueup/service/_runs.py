@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.decisions import Decision
 from trueup.core.errors import NotFound, Refused
 from trueup.loop.cycle import understood
-from trueup.loop.pipeline import KIND, RETRY
 from trueup.release import whoami
 from trueup.service.board import service
-from trueup.state import LoopState, decide, read
+from trueup.state import Cycle, LoopState, RetryRecord, StepRecord, decide, read
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -43,11 +42,15 @@ class RunSteps:
     """A run, the steps that are recorded of it, and the tries that failed."""
 
     run: Run
-    steps: tuple[dict[str, Any], ...]
-    retries: tuple[dict[str, Any], ...]
+    steps: tuple[StepRecord, ...]
+    retries: tuple[RetryRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.run.to_json(), "steps": list(self.steps), "retries": list(self.retries)}
+        return {
+            **self.run.to_json(),
+            "steps": [{"step": one.step, "at": one.at, "seconds": one.seconds} for one in self.steps],
+            "retries": [{"step": one.step, "reason": one.reason, "waits": one.waits} for one in self.retries],
+        }
 
 
 def runs(ledger: Ledger, loop: str, *, last: int = 20) -> list[Run]:
@@ -59,9 +62,9 @@ def runs(ledger: Ledger, loop: str, *, last: int = 20) -> list[Run]:
         ended = decision.evidence.get("cycle")
         if isinstance(ended, str):
             ends.setdefault(ended, decision)
-        cycle = decision.state.get("cycle")
+        cycle = LoopState.from_json(decision.state).cycle
         if decision.kind == "look" and decision.verdict == "TRAIN" and cycle is not None:
-            found.append(_run(ledger, state, cycle, decision, ends.get(cycle["id"])))
+            found.append(_run(ledger, state, cycle, decision, ends.get(cycle.id)))
             if len(found) == last:
                 break
     return found
@@ -70,11 +73,9 @@ def runs(ledger: Ledger, loop: str, *, last: int = 20) -> list[Run]:
 def steps_of(ledger: Ledger, ident: str, loop: str | None = None) -> RunSteps:
     """A run by its id or the beginning of it, with its steps; raises NotFound."""
     run = find(ledger, ident, loop)
-    steps = (one for one in ledger.records(run.loop, KIND) if one["run"] == run.id)
-    retries = (one for one in ledger.records(run.loop, RETRY) if one["run"] == run.id)
     return RunSteps(
-        run, tuple({"step": one["step"], "at": one["at"], "seconds": one["seconds"]} for one in steps),
-        tuple({key: one[key] for key in ("step", "reason", "waits")} for one in retries),
+        run, tuple(one for one in ledger.records(run.loop, StepRecord) if one.run == run.id),
+        tuple(one for one in ledger.records(run.loop, RetryRecord) if one.run == run.id),
     )
 
 
@@ -96,22 +97,21 @@ def abandon(
     """
     run = find(ledger, ident, loop)
     generation, state = read(ledger, run.loop)
-    if state.cycle is None or state.cycle["id"] != run.id:
+    if state.cycle is None or state.cycle.id != run.id:
         raise Refused(f"expected an unfinished run, got {run.id}, which has ended: {run.reason}")
-    after = replace(state, cycle=None, **state.cycle["before"])
     return decide(
-        ledger, run.loop, generation, after, kind="abandon", verdict="REFUSE", reason=reason,
+        ledger, run.loop, generation, state.without_cycle(), kind="abandon", verdict="REFUSE", reason=reason,
         actor=who or whoami(), evidence={"cycle": run.id, "step": "abandon"},
     )
 
 
 def _run(
-    ledger: Ledger, state: LoopState, cycle: dict[str, Any], began: Decision, ended: Decision | None
+    ledger: Ledger, state: LoopState, cycle: Cycle, began: Decision, ended: Decision | None
 ) -> Run:
     words, why = _state(ledger, state, cycle, began.loop) if ended is None else _ending(ended)
     return Run(
-        cycle["id"], began.loop, words, why, began.at, None if ended is None else ended.at,
-        int(cycle.get("pipeline", 1)), None if ended is None else ended.evidence.get("candidate"),
+        cycle.id, began.loop, words, why, began.at, None if ended is None else ended.at,
+        cycle.pipeline, None if ended is None else ended.evidence.get("candidate"),
         None if ended is None else ended.id,
     )
 
@@ -121,7 +121,7 @@ def _ending(ended: Decision) -> tuple[str, str]:
     return words, ended.reason
 
 
-def _state(ledger: Ledger, state: LoopState, cycle: dict[str, Any], loop: str) -> tuple[str, str]:
+def _state(ledger: Ledger, state: LoopState, cycle: Cycle, loop: str) -> tuple[str, str]:
     try:
         understood(cycle)
     except Refused as error:

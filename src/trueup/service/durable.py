@@ -250,7 +250,7 @@ class Durable:
         from dbos import DBOS
 
         states = [read(context.ledger, name)[1] for name in context.ledger.loops()]
-        known = {ident, *(state.cycle["id"] for state in states if state.cycle)}
+        known = {ident, *(state.cycle.id for state in states if state.cycle)}
         for one in DBOS.list_workflows(status=list(_OPEN)):
             if one.workflow_id not in known:
                 DBOS.delete_workflow(one.workflow_id)

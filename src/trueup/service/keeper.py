@@ -24,7 +24,6 @@ from trueup.core.errors import Busy, Held, Refused, TrueupError
 from trueup.core.json import sha256
 from trueup.loop import Context, Loop, again, finish, tick
 from trueup.loop.facts import LedgerFacts
-from trueup.loop.observe import last_look
 from trueup.loop.pipeline import Drive, follow
 from trueup.service.board import Board, now
 from trueup.service.log import Log
@@ -116,7 +115,7 @@ class Keeper(threading.Thread):
         cycle = self._cycle
         if cycle is None:
             return
-        gone = state.cycle is None or state.cycle["id"] != cycle.id
+        gone = state.cycle is None or state.cycle.id != cycle.id
         if gone or state.paused is not None or (state.champion != cycle.champion and self._rolled_back(cycle)):
             self._hold.set()
 
@@ -198,7 +197,7 @@ class Keeper(threading.Thread):
         try:
             asked = wanted and self._training_asked(context)
             _, state = read(ledger, name)
-            made = tick(context, now=asked)
+            done = tick(context, now=asked, drive=None, held=True)
         except BaseException:
             self._asked |= wanted
             raise
@@ -207,7 +206,7 @@ class Keeper(threading.Thread):
         generation, state = read(ledger, name)
         self._releasing = state.release is not None
         begun = state.cycle is not None and self.loop.mode != "observe"  # which leaves it as it stands
-        self._next = None if state.paused is not None or begun else self._look_after(state)
+        self._next = done.next_look
         self._board.note(
             name, next_look=None if self._next is None else self._next.isoformat(), digest=context.digest[:12],
         )
@@ -216,12 +215,8 @@ class Keeper(threading.Thread):
             if begun and state.paused is None and not self._over.is_set() and time.monotonic() >= self._runs.until:
                 self._runs.until = 0.0
                 self._begin(generation, state)
-        if made or (self._dirty_plan() and not self._over.is_set()):
+        if done.decisions or (self._dirty_plan() and not self._over.is_set()):
             self._plan(context)
-
-    def _look_after(self, state: LoopState) -> datetime:
-        looked = last_look(self.loop, self._ledger, state)
-        return self._ledger.clock.now() if looked is None else self.loop.look.next(from_us(looked))
 
     def _training_asked(self, context: Context) -> bool:
         """Whether a person has asked for a training since the last look."""
@@ -246,8 +241,8 @@ class Keeper(threading.Thread):
             stop=lambda: hold.is_set() or self._over.is_set(),
         )
         thread = threading.Thread(target=self._perform, args=(here,), name=f"cycle-{self.loop.name}", daemon=True)
-        self._cycle = _Cycle(state.cycle["id"], state.champion, generation, thread)
-        self._log.say(self.loop.name, f"run {state.cycle['id']} begins, or goes on", run=state.cycle["id"])
+        self._cycle = _Cycle(state.cycle.id, state.champion, generation, thread)
+        self._log.say(self.loop.name, f"run {state.cycle.id} begins, or goes on", run=state.cycle.id)
         thread.start()
         self._react(read(self._ledger, self.loop.name)[1])  # what was noticed before there was a cycle to hold
 

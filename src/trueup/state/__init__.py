@@ -8,15 +8,40 @@ from trueup.core.lazy import lazily
 if TYPE_CHECKING:
     from trueup.state.aliases import aliases
     from trueup.state.candidates import Candidate, candidate, candidates, register
+    from trueup.state.costs import Cost
+    from trueup.state.cycle import Before, Cycle
     from trueup.state.definitions import define, defined, definition
     from trueup.state.door import decide, read
+    from trueup.state.kept import PrunedRecord, SnapshotRecord, SweptRecord
     from trueup.state.loop_state import LoopState, Release, ReleaseTest, only
+    from trueup.state.steps import (
+        Built,
+        GateFinding,
+        Judged,
+        Registered,
+        RetryRecord,
+        StepRecord,
+        Trained,
+    )
 
 __all__ = [
+    "Before",
+    "Built",
     "Candidate",
+    "Cost",
+    "Cycle",
+    "GateFinding",
+    "Judged",
     "LoopState",
+    "PrunedRecord",
+    "Registered",
     "Release",
     "ReleaseTest",
+    "RetryRecord",
+    "SnapshotRecord",
+    "StepRecord",
+    "SweptRecord",
+    "Trained",
     "aliases",
     "candidate",
     "candidates",
@@ -33,6 +58,10 @@ __getattr__ = lazily(__name__, {
     "aliases": "aliases",
     "Candidate": "candidates", "candidate": "candidates",
     "candidates": "candidates", "register": "candidates",
+    "Cost": "costs",
+    "Before": "cycle", "Cycle": "cycle",
+    "PrunedRecord": "kept", "SnapshotRecord": "kept", "SweptRecord": "kept",
+    "Built": "steps", "GateFinding": "steps", "Judged": "steps", "Registered": "steps", "RetryRecord": "steps", "StepRecord": "steps", "Trained": "steps",
     "define": "definitions", "defined": "definitions", "definition": "definitions",
     "decide": "door", "read": "door",
     "LoopState": "loop_state", "Release": "loop_state", "ReleaseTest": "loop_state", "only": "loop_state",

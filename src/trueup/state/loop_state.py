@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trueup.core.records import from_plain, to_plain
+from trueup.state.cycle import Cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class LoopState:
     waiting: str | None = None
     paused: str | None = None
     tests: tuple[ReleaseTest, ...] = ()
-    cycle: dict[str, Any] | None = None
+    cycle: Cycle | None = None
     accepted: dict[str, int] = field(default_factory=dict)
     trained: int | None = None
     trained_cut: int | None = None
@@ -90,6 +91,15 @@ class LoopState:
         return replace(
             self, champion=champion, since=since, anchor=self.anchor or champion,
             routing=only(champion), release=None,
+        )
+
+    def without_cycle(self) -> LoopState:
+        """The same loop after its cycle has ended without a candidate: its rows are new again, and the alarm that
+        began it is unanswered."""
+        assert self.cycle is not None
+        before = self.cycle.before
+        return replace(
+            self, cycle=None, trained=before.trained, trained_cut=before.trained_cut, accepted=before.accepted
         )
 
     def end_test(self, promoted: bool) -> LoopState:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import ManualClock, to_us
+from trueup.state import StepRecord
 
 if TYPE_CHECKING:
     from trueup.core.decisions import Decision
@@ -102,6 +103,6 @@ def _labelled(ledger: Ledger, loop: str, week: int, seed: int) -> list[Event]:
     return made
 
 
-def trainings(ledger: Ledger, loop: str) -> list[dict[str, Any]]:
+def trainings(ledger: Ledger, loop: str) -> list[StepRecord]:
     """The recorded results of a loop's trainings, in order."""
-    return [record for record in ledger.records(loop, "step") if record["step"] == "train"]
+    return [record for record in ledger.records(loop, StepRecord) if record.step == "train"]

@@ -26,6 +26,7 @@ from trueup.lab.drills._trainings import (
     make_loops,
     trainings,
 )
+from trueup.state import StepRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 DEATHS: tuple[tuple[str, ...], ...] = (("SIGTERM", "network", "SIGKILL"), ("memory",))
 """What the adapter's training dies of in each week, once of each; then it is left alone."""
-Trainings = list[dict[str, Any]]
+Trainings = list[StepRecord]
 
 
 def _run(teller: Teller, seed: int) -> None:
@@ -86,21 +87,21 @@ def _tell(
 
 def _deaths(teller: Teller, found: dict[str, tuple[Trainings, Trainings]]) -> None:
     records = [record for name in (WORDS, TOYS) for record in found[name][0]]
-    attempts = [each for record in records for each in record["output"]["attempts"]]
+    attempts = [each for record in records for each in record.trained.attempts]
     died = [each for each in attempts if each["kind"] != "completed"]
     kinds = Counter(each["kind"] for each in died)
     for name in (WORDS, TOYS):
         for record in found[name][0]:
-            tries = [f"{each['kind']}: {each['reason'][:60]}" if each["reason"] else each["kind"] for each in record["output"]["attempts"]]
-            teller.say(f"{name} {record['run']}  " + "  |  ".join(tries), "dim", indent=4)
-    tried = [each for record in found[WORDS][0] for each in record["output"]["attempts"]]
+            tries = [f"{each['kind']}: {each['reason'][:60]}" if each["reason"] else each["kind"] for each in record.trained.attempts]
+            teller.say(f"{name} {record.run}  " + "  |  ".join(tries), "dim", indent=4)
+    tried = [each for record in found[WORDS][0] for each in record.trained.attempts]
     teller.expect(
         2 * sum(each["kind"] != "completed" for each in tried) >= len(tried), f"{len(died)} of {len(attempts)} runs died: "
         + ", ".join(f"{count} by {kind}" for kind, count in sorted(kinds.items())),
         "half or more of the adapter's runs to die",
     )
     teller.expect(
-        len(records) == 2 * len(DEATHS) and all(record["output"]["model"] for record in records),
+        len(records) == 2 * len(DEATHS) and all(record.trained.model for record in records),
         f"{len(records)} trainings, each with one result and a model", f"{2 * len(DEATHS)} results, each with a model",
     )
     teller.account.scenes[-1].facts.update(attempts=len(attempts), died=dict(kinds))
@@ -109,13 +110,13 @@ def _deaths(teller: Teller, found: dict[str, tuple[Trainings, Trainings]]) -> No
 def _same(teller: Teller, found: dict[str, tuple[Trainings, Trainings]]) -> None:
     """The models, byte by byte, but for the ones that ran out of memory halfway."""
     calm = [record for _, others in found.values() for record in others]
-    teller.expect(all(len(one["output"]["attempts"]) == 1 for one in calm), "one run each", "undisturbed trainings")
+    teller.expect(all(len(one.trained.attempts) == 1 for one in calm), "one run each", "undisturbed trainings")
     digests = []
     for name, (mine, others) in found.items():
         for week, (one, other) in enumerate(zip(mine, others, strict=True)):
-            first, second = ((each["output"]["model"] or {}).get("sha256", "none") for each in (one, other))
-            resumed = one["output"]["facts"].get("resumed")
-            words = "" if resumed is None else f"  from step {resumed} of {one['output']['facts']['steps']}"
+            first, second = (each.trained.model.sha256 if each.trained.model else "none" for each in (one, other))
+            resumed = one.trained.facts.get("resumed")
+            words = "" if resumed is None else f"  from step {resumed} of {one.trained.facts['steps']}"
             teller.say(f"{name} week {week + 1}  {first[:16]}  {second[:16]}{words}", "dim", indent=4)
             if not _halved(one):
                 digests.append((first, second))
@@ -126,8 +127,8 @@ def _same(teller: Teller, found: dict[str, tuple[Trainings, Trainings]]) -> None
     teller.account.scenes[-1].facts["digests"] = [one for one, _ in digests]
 
 
-def _halved(record: dict[str, Any]) -> bool:
-    return bool(record["output"]["facts"].get("halved"))
+def _halved(record: StepRecord) -> bool:
+    return bool(record.trained.facts.get("halved"))
 
 
 def _starved(teller: Teller, mine: Trainings, others: Trainings, disturbed: Ledger, calm: Ledger) -> None:
@@ -135,7 +136,7 @@ def _starved(teller: Teller, mine: Trainings, others: Trainings, disturbed: Ledg
     for week, (one, other) in enumerate(zip(mine, others, strict=True)):
         if "memory" not in DEATHS[week]:
             continue
-        now, was = one["output"]["facts"], other["output"]["facts"]
+        now, was = one.trained.facts, other.trained.facts
         names = ("rows_at_a_time", "effective_batch")
         told, undisturbed = ([each[name] for name in names] for each in (now, was))
         teller.expect(
@@ -160,13 +161,12 @@ def _starved(teller: Teller, mine: Trainings, others: Trainings, disturbed: Ledg
         )
 
 
-def _folder(ledger: Ledger, record: dict[str, Any]) -> Path:
-    from trueup.core.references import Ref
+def _folder(ledger: Ledger, record: StepRecord) -> Path:
+    assert record.trained.model is not None
+    return ledger.artifacts.path(record.trained.model)
 
-    return ledger.artifacts.path(Ref.from_json(record["output"]["model"]))
 
-
-def _answers(ledger: Ledger, record: dict[str, Any], questions: list[str]) -> list[Any]:
+def _answers(ledger: Ledger, record: StepRecord, questions: list[str]) -> list[Any]:
     from trueup.models import load
 
     return list(load(_folder(ledger, record)).predict(questions))
@@ -186,7 +186,7 @@ def _record(teller: Teller, ledger: Ledger, calm: Ledger, loop: Loop) -> None:
     from trueup.state import candidates
 
     found = trainings(ledger, loop.name)
-    runs = {record["run"] for record in found}
+    runs = {record.run for record in found}
     teller.expect(
         len(runs) == len(found), f"{loop.name}: {len(found)} trainings in the record, one a cycle", "one training a cycle",
     )
