@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.clock import from_us
+from msgspec import UNSET, UnsetType
+
+from trueup.core.clock import Clock, from_us
 from trueup.core.errors import Held, NotFound
 from trueup.core.protocols import Predictor
+from trueup.core.records import from_plain, to_plain
 from trueup.release import Terms
 from trueup.state import candidate, define, defined
 
@@ -25,19 +29,83 @@ Progress = Callable[[str, int, int], None]
 Stop = Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where work is done: the home's folder, the loop's name, the digest of its definition, and the folder of its
+    loop file."""
+
+    home: str
+    loop: str
+    definition: str
+    base: str | UnsetType = UNSET
+
+
 class Context:
-    """A loop at work on a ledger."""
+    """A loop at work on a ledger: what a tick and every step of a cycle get.
+
+    >>> spec = {"home": "/srv/news/.trueup", "loop": "news", "definition": "3f1c..."}
+    >>> with Context.open(spec) as context:  # doctest: +SKIP
+    ...     judged = gates(context, data)
+    """
 
     def __init__(
         self, loop: Loop, ledger: Ledger, *, base: Path | None = None, progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
+        self._opened: Ledger | None = None
         self.loop, self.ledger, self.base = loop, ledger, base
         self._stop = stop
         self._end, self._seconds = math.inf, math.inf
         self.digest = loop.digest(base)
         self._progress = progress
         self._predictors: dict[str, Predictor] = {}
+
+    @classmethod
+    def open(
+        cls, spec: Mapping[str, Any], *, progress: Progress | None = None, stop: Stop | None = None,
+        clock: Clock | None = None,
+    ) -> Context:
+        """The work that `spec` describes, opened anywhere the home can be reached: a step of an engine begins so.
+
+        `spec` is what `Context.spec()` gave: {"home": its folder, "loop": its name, "definition": the digest
+        of the definition, "base"?: the folder of the loop file, for functions and parts of its own}. Close it, or
+        use it in a `with`. Raises DataError for another spec, NotFound where there is no ledger, or none
+        that holds this definition.
+        """
+        from trueup.loop.files import load_folder
+        from trueup.store import Ledger
+
+        where = from_plain(Place, dict(spec))
+        base = None if where.base is UNSET else Path(where.base)
+        if base is not None:
+            load_folder(base)
+        ledger = Ledger.open(where.home, clock=clock, create=False)
+        try:
+            loop = pinned(ledger, where.loop, where.definition, base)
+            made = cls(loop, ledger, base=base, progress=progress, stop=stop)
+        except BaseException:
+            ledger.close()
+            raise
+        made.digest, made._opened = where.definition, ledger
+        return made
+
+    def spec(self) -> dict[str, Any]:
+        """What `Context.open` needs to do the same work in another process, as JSON. The definition has to be
+        recorded in the home, as `tick` and `pin` do."""
+        base = UNSET if self.base is None else str(self.base.absolute())
+        found: dict[str, Any] = to_plain(Place(str(self.ledger.home), self.loop.name, self.digest, base))
+        return found
+
+    def close(self) -> None:
+        """Close the ledger, where `open` has opened it."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def say(self, what: str, done: int, total: int) -> None:
         """Tell whoever watches what is being done, and how far it is (total 0: unknown).

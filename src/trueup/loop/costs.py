@@ -9,20 +9,21 @@ from trueup.core.clock import to_us
 from trueup.core.json import digest
 from trueup.core.protocols import Finding
 from trueup.core.values import to_json
+from trueup.loop.context import Context
 from trueup.state.costs import Cost
+from trueup.state.steps import Trained
 
 if TYPE_CHECKING:
-    from trueup.loop.context import Context
     from trueup.loop.definition import Loop
     from trueup.store import Ledger
 
 
-def pay(context: Context, cycle: str, trained: dict[str, Any]) -> None:
+def pay(context: Context, cycle: str, trained: Trained) -> None:
     """Record what a training cost: seconds, and money where the loop has a price."""
     price = context.loop.price
     context.ledger.add(context.loop.name, f"{cycle}/train", Cost(
-        "train", trained["seconds"], to_us(context.ledger.clock.now()),
-        price.amount * trained["seconds"] / 3600.0 if price else 0.0, price.currency if price else "", _way(context.loop),
+        "train", trained.seconds, to_us(context.ledger.clock.now()),
+        price.amount * trained.seconds / 3600.0 if price else 0.0, price.currency if price else "", _way(context.loop),
     ))
 
 

@@ -3,23 +3,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import UNSET
 
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict, Refused, StoreFull, full, of_disk
 from trueup.core.protocols import TrainJob
-from trueup.core.records import to_plain
-from trueup.core.references import Ref
+from trueup.core.records import from_plain, to_plain
 from trueup.core.values import to_json
 from trueup.loop.context import Context
 from trueup.loop.costs import pay
 from trueup.loop.lineage import anew, said
-from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform
+from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform, typed
 from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
 from trueup.state import decide, read
 from trueup.state.cycle import Cycle
+from trueup.state.steps import (
+    Built,
+    CycleResult,
+    GatesInput,
+    Judged,
+    Registered,
+    RegisterInput,
+    SnapshotInput,
+    Start,
+    StartInput,
+    Trained,
+    TrainInput,
+)
 
 CYCLE = Pipeline("cycle", 2, (
     Step("snapshot", "trueup.loop.cycle:build"),
@@ -59,7 +73,7 @@ def finish(context: Context, drive: Drive = follow) -> Decision | None:
     if made.get("stopped"):
         stop = made["stopped"]
         return _close(context, cycle.id, stop["step"], stop["reason"], {**stop["evidence"], **older})
-    return _hand_over(context, cycle.id, {**made, **older})
+    return _hand_over(context, cycle.id, from_plain(CycleResult, made), older)
 
 
 def understood(cycle: Cycle) -> int:
@@ -72,75 +86,110 @@ def understood(cycle: Cycle) -> int:
     return cycle.pipeline
 
 
-def build(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class BuildInput:
+    """What the stage that builds the Snapshot gets: the run is the cycle."""
+
+    run: Cycle
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInput:
+    """What the training's stage gets."""
+
+    run: Cycle
+    snapshot: Built
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeInput:
+    """What the gates' stage gets."""
+
+    run: Cycle
+    snapshot: Built
+    train: Trained
+
+
+@dataclass(frozen=True, slots=True)
+class EnlistInput:
+    """What the registration's stage gets."""
+
+    run: Cycle
+    snapshot: Built
+    train: Trained
+    gates: Judged
+
+
+@typed(BuildInput)
+def build(context: Context, given: BuildInput) -> Built:
     """The stage that builds the Snapshot, or says why there is none."""
     from trueup.train import goes_on, refuse
 
-    loop, cycle = context.loop, data["run"]
+    loop, cycle = context.loop, given.run
     refuse(loop.trainer, loop.task.answers, stateful=goes_on(loop.trainer), weights=False)
     _, state = read(context.ledger, loop.name)
-    start = perform(context, cycle["id"], START, {
-        "champion": state.champion, "now": cycle["now"], "trainer": to_json(loop.trainer, context.base),
-    })
-    asked = {
-        "cut": cycle["cut"], "now": cycle["now"], "recipe": to_json(loop.recipe, context.base),
-        "golden": _golden(context),
-    }
-    built = perform(context, cycle["id"], SNAPSHOT, asked | start["rows"])
-    if built.get("unknown"):  # a step that pipeline 1 recorded looked for none
-        start = anew(start, f"labels that the champion does not know: {', '.join(built['unknown'][:5])}", cycle["now"])
-        built = perform(context, cycle["id"], SNAPSHOT, asked)
-    if built["refusal"]:
-        raise Stopped("snapshot", built["refusal"], {"funnel": built["funnel"], "start": said(start)})
-    return {**built, "start": start}
+    trainer = to_json(loop.trainer, context.base)
+    start = perform(context, cycle.id, START, StartInput(state.champion, cycle.now, trainer), Start)
+    asked = SnapshotInput(cycle.cut, cycle.now, to_json(loop.recipe, context.base), _golden(context))
+    rows = start.rows
+    after = replace(asked, after=rows.after, parents=rows.parents, labels=rows.labels)
+    built = perform(context, cycle.id, SNAPSHOT, after, Built)
+    if built.unknown:  # a step that pipeline 1 recorded looked for none
+        start = anew(start, f"labels that the champion does not know: {', '.join(built.unknown[:5])}", cycle.now)
+        built = perform(context, cycle.id, SNAPSHOT, asked, Built)
+    if built.refusal:
+        raise Stopped("snapshot", built.refusal, {"funnel": built.funnel, "start": said(start)})
+    return replace(built, start=start)
 
 
-def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+@typed(TrainingInput)
+def train(context: Context, given: TrainingInput) -> Trained:
     """The stage that trains on the Snapshot."""
-    loop, cycle, built = context.loop, data["run"], data["snapshot"]
-    start = built.get("start") or {}
+    loop, cycle, built, start = context.loop, given.run, given.snapshot, given.snapshot.beginning
+    assert built.data is not None
     job = TrainJob(
-        loop=loop.name, trainer=to_json(loop.trainer, context.base), data=Ref.from_json(built["data"]),
+        loop=loop.name, trainer=to_json(loop.trainer, context.base), data=built.data,
         output=loop.task.answers, seed=loop.seed, budget=loop.budget,
-        init=Ref.from_json(start["init"]) if start.get("init") else None,
-        base=Ref.from_json(start["base"]) if start.get("base") else None,
+        init=None if start is None else start.init, base=None if start is None else start.base,
     )
-    trained = perform(context, cycle["id"], TRAIN, {"job": job.to_json()})
-    pay(context, cycle["id"], trained)
-    if trained["model"] is None:
-        raise Stopped(
-            "train", trained["reason"], {"attempts": trained["attempts"], "snapshot": built["snapshot"]}
-        )
+    trained = perform(context, cycle.id, TRAIN, TrainInput(job.to_json()), Trained)
+    pay(context, cycle.id, trained)
+    if trained.model is None:
+        raise Stopped("train", trained.reason, {"attempts": trained.attempts, "snapshot": built.snapshot})
     return trained
 
 
-def judge(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+@typed(JudgeInput)
+def judge(context: Context, given: JudgeInput) -> Judged:
     """The stage that asks the gates, against whoever is champion by now."""
-    cycle, built, trained = data["run"], data["snapshot"], data["train"]
+    cycle, trained = given.run, given.train
+    assert trained.model is not None
     _, state = read(context.ledger, context.loop.name)
-    judged = perform(context, cycle["id"], GATES, {
-        "model": trained["model"], "champion": state.champion, "golden": _golden(context),
-        "gates": to_json(context.loop.gates, context.base), "cut": cycle["cut"], "now": cycle["now"],
-        "snapshot": built["snapshot"], "metrics": trained["metrics"],
-    })
-    return {**judged, "champion": state.champion}
+    judged = perform(context, cycle.id, GATES, GatesInput(
+        trained.model, state.champion, cycle.cut, cycle.now, given.snapshot.snapshot, _golden(context),
+        to_json(context.loop.gates, context.base), trained.metrics,
+    ), Judged)
+    return replace(judged, champion=state.champion)
 
 
-def enlist(context: Context, data: dict[str, Any]) -> dict[str, Any]:
+@typed(EnlistInput)
+def enlist(context: Context, given: EnlistInput) -> CycleResult:
     """The stage that registers the candidate; one that failed a gate is kept, and goes no further."""
     from trueup.train.code import of
 
-    loop, cycle, built, trained, judged = (context.loop, *(data[name] for name in ("run", "snapshot", "train", "gates")))
-    made = perform(context, cycle["id"], REGISTER, {
-        "model": trained["model"], "snapshot": built["snapshot"], "parent": judged["champion"],
-        "trainer": to_json(loop.trainer, context.base), "code": of(type(loop.trainer)),
-        "metrics": trained["metrics"], "facts": {**trained["facts"], "seconds": trained["seconds"], "start": said(built.get("start"))},
-    })
-    found = {**made, "snapshot": built["snapshot"], "funnel": built["funnel"], "gates": judged["gates"],
-             "report": judged["report"], "start": said(built.get("start"))}
-    if not judged["passed"]:
-        failed = "; ".join(gate["reason"] for gate in judged["gates"] if not gate["passed"])
-        raise Stopped("gates", failed, found)
+    loop, built, trained, judged = context.loop, given.snapshot, given.train, given.gates
+    assert trained.model is not None
+    assert judged.champion is not UNSET
+    start = said(built.beginning)
+    made = perform(context, given.run.id, REGISTER, RegisterInput(
+        trained.model, built.snapshot, judged.champion, to_json(loop.trainer, context.base), of(type(loop.trainer)),
+        trained.metrics, {**trained.facts, "seconds": trained.seconds, "start": start},
+    ), Registered)
+    assert made.candidate is not None
+    found = CycleResult(made.candidate, built.snapshot, built.funnel, judged.gates, judged.report, start)
+    if not judged.passed:
+        failed = "; ".join(gate.reason for gate in judged.gates if not gate.passed)
+        raise Stopped("gates", failed, to_plain(found))
     return found
 
 
@@ -165,12 +214,12 @@ def _close(
     )
 
 
-def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision | None:
+def _hand_over(context: Context, cycle: str, result: CycleResult, older: dict[str, Any]) -> Decision | None:
     """The candidate waits for its release; the first one ever, without a champion, serves at once."""
     generation, state = read(context.ledger, context.loop.name)
     if state.cycle is None or state.cycle.id != cycle:
         return None
-    ident, evidence = made["candidate"], {"cycle": cycle, **made}
+    ident, evidence = result.candidate, {"cycle": cycle, **to_plain(result), **older}
     now = to_us(context.ledger.clock.now())
     if state.champion is None and context.loop.mode != "propose":
         after = replace(state.serve(ident, now), cycle=None)
@@ -180,7 +229,7 @@ def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision |
         kind, verdict, reason = "stop", "REFUSE", "training gave the champion again: nothing to release"
     else:
         after = replace(state, cycle=None, waiting=ident, proposal=None)
-        kind, verdict, reason = "candidate", "PASS", _passed(made)
+        kind, verdict, reason = "candidate", "PASS", _passed(result)
         if state.waiting is not None:
             reason += f"; it supersedes {state.waiting}, which had not begun"
             evidence["superseded"] = state.waiting
@@ -190,8 +239,7 @@ def _hand_over(context: Context, cycle: str, made: dict[str, Any]) -> Decision |
     )
 
 
-def _passed(made: dict[str, Any]) -> str:
-    gates = made["gates"]
-    words = "; ".join(gate["reason"] for gate in gates) if gates else "no gates: fresh traffic will judge it"
-    start = made.get("start") or {}
+def _passed(result: CycleResult) -> str:
+    words = "; ".join(gate.reason for gate in result.gates) or "no gates: fresh traffic will judge it"
+    start = result.start or {}
     return f"{words}; trained {start['mode']}: {start['reason']}" if start.get("parent") or start.get("forced") else words

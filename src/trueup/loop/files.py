@@ -135,8 +135,13 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def load_beside(home: Path) -> list[Path]:
     """Load the loop files beside a home, for the parts that they define; those that were loaded."""
+    return load_folder(home.parent)
+
+
+def load_folder(folder: Path) -> list[Path]:
+    """Load the loop files of a folder, for the functions and the parts that they define; those that were loaded."""
     found = []
-    for path in sorted({*home.parent.glob("loop.py"), *home.parent.glob("*_loop.py")}):
+    for path in sorted({*folder.glob("loop.py"), *folder.glob("*_loop.py")}):
         with suppress(TrueupError):
             load_loops(path)
             found.append(path)

@@ -9,56 +9,51 @@ Its new rows are therefore those that the champion could not see, whatever was t
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from trueup.core.clock import from_us
+from trueup.core.records import to_plain
 from trueup.core.references import Ref
+from trueup.loop.context import Context
+from trueup.loop.pipeline import typed
 from trueup.state import Candidate, candidate
+from trueup.state.steps import NewRows, Start, StartInput
 
 if TYPE_CHECKING:
     from trueup.data.snapshot import Snapshot
-    from trueup.loop.context import Context
     from trueup.loop.definition import Loop
     from trueup.models import Manifest
 
 
-def start(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Where the training begins: {"champion", "now", "trainer"} -> {"mode", "reason", "forced", "parent",
-    "init", "base", "rows", "rebased"}.
-
-    `mode` is stateful, where it goes on from the model `init` of the candidate `parent`, or
-    stateless (`forced` where the trainer was to go on); `reason` says why; `rows` is what the Snapshot's step is told besides; `rebased` is
-    the moment of the last stateless training of the lineage.
-    """
+@typed(StartInput)
+def start(context: Context, given: StartInput) -> Start:
+    """Where the training begins, and which rows are new to the model that it goes on from."""
     from trueup.models import read_manifest
     from trueup.train import goes_on
 
     ledger, loop = context.ledger, context.loop
-    base = base_of(context, data["champion"])
-    made: dict[str, Any] = {
-        "mode": "stateless", "reason": "", "forced": False, "parent": None, "init": None, "rows": {}, "rebased": data["now"],
-        "base": None if base is None else base.to_json(),
-    }
+    base = base_of(context, given.champion)
+    scratch = Start("stateless", "", given.now, base=base)
     if not goes_on(loop.trainer):
-        return made | {"reason": "the trainer starts anew each time"}
-    if data["champion"] is None:
-        return made | {"reason": "there is no champion to go on from"}
-    champion = candidate(ledger, loop.name, data["champion"])
+        return replace(scratch, reason="the trainer starts anew each time")
+    if given.champion is None:
+        return replace(scratch, reason="there is no champion to go on from")
+    champion = candidate(ledger, loop.name, given.champion)
     rebased = _rebased(champion)
-    why = _anew(context, champion, base, rebased, data["now"])
+    why = _anew(context, champion, base, rebased, given.now)
     if why is not None:
-        return anew(made, why, data["now"])
+        return anew(scratch, why, given.now)
     manifest = read_manifest(ledger.artifacts.path(champion.model))
     learned = _snapshot(context, champion)
     assert learned is not None
-    rows: dict[str, Any] = {"after": int(learned.manifest["cut"]), "parents": [learned.id]}
-    if manifest.labels:
-        rows["labels"] = list(manifest.labels)
-    return made | {
-        "mode": "stateful", "reason": f"goes on from the champion {champion.id}", "parent": champion.id,
-        "init": champion.model.to_json(), "rows": rows, "rebased": rebased,
-    }
+    return Start(
+        "stateful", f"goes on from the champion {champion.id}", rebased, parent=champion.id, init=champion.model, base=base,
+        rows=NewRows(int(learned.manifest["cut"]), [learned.id], list(manifest.labels) if manifest.labels else UNSET),
+    )
 
 
 def expected(context: Context, champion: str | None, now: int) -> int | None:
@@ -75,16 +70,16 @@ def expected(context: Context, champion: str | None, now: int) -> int | None:
     return int(learned.manifest["cut"])
 
 
-def anew(began: dict[str, Any], why: str, now: int) -> dict[str, Any]:
+def anew(began: Start, why: str, now: int) -> Start:
     """The same beginning as a stateless one, and why."""
-    return began | {"mode": "stateless", "reason": why, "forced": True, "parent": None, "init": None, "rows": {}, "rebased": now}
+    return Start("stateless", why, now, forced=True, base=began.base)
 
 
-def said(began: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What people and the registry are told of a beginning."""
+def said(began: Start | None) -> dict[str, Any] | None:
+    """What people and the registry are told of a beginning: all of it but its rows."""
     if began is None:
         return None
-    return {name: began[name] for name in ("mode", "reason", "forced", "parent", "rebased", "init", "base")}
+    return {name: part for name, part in to_plain(began).items() if name != "rows"}
 
 
 def _anew(context: Context, champion: Candidate, base: Ref | None, rebased: int, now: int) -> str | None:

@@ -3,7 +3,8 @@
 
 A step runs at least once and has at most one recorded result: its key is the run, its name and the
 digest of its input, and the first record stands. A run that was killed goes on after the last
-recorded step. `Step.function` is `package.module:function`, so that an engine can call it too.
+recorded step. `Step.function` is `package.module:function`, so that an engine can call it too, with
+a Context that opens anywhere (`Context.open`). `typed` makes one of a function over dataclasses.
 Conditions are data in a result, never branches of the engine: a stage that finds that an earlier
 one has ended the run hands that on.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, overload
 
 from trueup.core.errors import (
     Busy,
@@ -25,16 +27,35 @@ from trueup.core.errors import (
     of_disk,
 )
 from trueup.core.json import digest
+from trueup.core.records import from_plain, to_plain
 from trueup.core.values import resolve
+from trueup.loop.context import Context
 from trueup.state.steps import RetryRecord, StepRecord
 
-if TYPE_CHECKING:
-    from trueup.loop.context import Context
-
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
 _AGAIN = (TrainingRetryable, ConnectionError, TimeoutError)
 """What another try may cure, whatever the step; what a step's own room knows to be so is its own affair."""
 
-StepFunction = Callable[["Context", dict[str, Any]], dict[str, Any]]
+StepFunction: TypeAlias = Callable[[Context, Mapping[str, Any]], dict[str, Any]]
+"""What a step performs: JSON in and JSON out, so that any engine can call it by name."""
+
+
+def typed(given: type[I]) -> Callable[[Callable[[Context, I], object]], StepFunction]:
+    """Make a StepFunction of a function that takes a dataclass and gives one: both are JSON at its border.
+
+    Raises DataError where the input is not what the dataclass says.
+    """
+
+    def wrap(function: Callable[[Context, I], object]) -> StepFunction:
+        @wraps(function)
+        def call(context: Context, data: Mapping[str, Any]) -> dict[str, Any]:
+            output: dict[str, Any] = to_plain(function(context, from_plain(given, data)))
+            return output
+
+        return call
+
+    return wrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +118,7 @@ def broken(error: Exception) -> dict[str, Any]:
     return ended("cycle", f"{type(error).__name__}: {error}", {})
 
 
-Drive = Callable[["Context", Pipeline, Mapping[str, Any]], dict[str, Any]]
+Drive: TypeAlias = Callable[[Context, Pipeline, Mapping[str, Any]], dict[str, Any]]
 """Performs a pipeline for a run ({"id", ...}) to its end, and gives its last step's output."""
 
 
@@ -154,17 +175,24 @@ def _waited(context: Context, run: str, step: Step) -> int:
     return tried
 
 
-def perform(context: Context, run: str, step: Step, data: dict[str, Any]) -> dict[str, Any]:
-    """The recorded output of this step on this input, computed now if it is not there yet."""
-    ledger, loop = context.ledger, context.loop.name
-    key = f"{run}/{step.name}/{digest(data)[:16]}"
+@overload
+def perform(context: Context, run: str, step: Step, data: object) -> dict[str, Any]: ...
+@overload
+def perform(context: Context, run: str, step: Step, data: object, output: type[O]) -> O: ...
+def perform(context: Context, run: str, step: Step, data: object, output: Any = dict) -> Any:
+    """The recorded output of this step on this input, computed now if it is not there yet.
+
+    `data` is JSON, or a dataclass that is written as JSON; the output is read as one where `output` is given.
+    """
+    ledger, loop, plain = context.ledger, context.loop.name, to_plain(data)
+    key = f"{run}/{step.name}/{digest(plain)[:16]}"
     done = ledger.get(loop, StepRecord, key)
     if done is None:
         began = time.perf_counter()
         context.say(step.name, 0, 0)
         function: StepFunction = resolve(step.function)
-        output = function(context, data)
-        ledger.add(loop, key, StepRecord(run, step.name, data, output, round(time.perf_counter() - began, 3)))
+        found = function(context, plain)
+        ledger.add(loop, key, StepRecord(run, step.name, plain, found, round(time.perf_counter() - began, 3)))
         done = ledger.get(loop, StepRecord, key)
         assert done is not None
-    return dict(done.output)
+    return from_plain(output, done.output)

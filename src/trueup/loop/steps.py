@@ -1,22 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a cycle: Snapshot, training, gates, registration. JSON in, JSON out."""
+"""The steps of a cycle: Snapshot, training, gates, registration. Typed inside, JSON in and out."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import UNSET, UnsetType
 
 from trueup.core.errors import ModelError, UserError
 from trueup.core.json import dumps
-from trueup.core.parameters import typed
-from trueup.core.protocols import Answer, GateResult, Scorer, TrainJob
+from trueup.core.parameters import typed as typed_parameters
+from trueup.core.protocols import Answer, GateResult, Scorer
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context
-from trueup.loop.pipeline import Step
+from trueup.loop.pipeline import Step, typed
 from trueup.state import candidate, register
+from trueup.state.steps import (
+    Built,
+    GateFinding,
+    GatesInput,
+    Judged,
+    Registered,
+    RegisterInput,
+    SnapshotInput,
+    Trained,
+    TrainInput,
+)
+
+T = TypeVar("T")
 
 START = Step("start", "trueup.loop.lineage:start")
 SNAPSHOT = Step("snapshot", "trueup.loop.steps:snapshot")
@@ -25,63 +40,60 @@ GATES = Step("gates", "trueup.loop.steps:gates")
 REGISTER = Step("register", "trueup.loop.steps:register_candidate")
 
 
-def snapshot(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Build the dataset: {"cut", "now", "recipe", "golden", "after"?, "parents"?, "labels"?} ->
-    {"snapshot", "data", "funnel", "refusal", "unknown"}: labels that are not among `labels`."""
+def said_or(given: T | UnsetType, otherwise: T) -> T:
+    """A field of an input, or what holds where nothing is said."""
+    return otherwise if given is UNSET else given
+
+
+@typed(SnapshotInput)
+def snapshot(context: Context, given: SnapshotInput) -> Built:
+    """Build the dataset, or say why there is none, and which of its labels are not among `labels`."""
     from trueup.data import build
     from trueup.loop.lineage import unknown
 
     loop = context.loop
-    golden = [items_of(context, one, data["cut"], data["now"]) for one in loop.golden()]
+    golden = [items_of(context, one, given.cut, given.now) for one in loop.golden()]
     built = build(
-        loop.recipe, context.ledger, loop=loop.name, target=loop.label.name, cut=data["cut"],
-        now_us=data["now"], golden=golden, seed=loop.seed, after=data.get("after"), parents=data.get("parents", ()),
+        loop.recipe, context.ledger, loop=loop.name, target=loop.label.name, cut=given.cut,
+        now_us=given.now, golden=golden, seed=loop.seed, after=said_or(given.after, None), parents=said_or(given.parents, []),
         progress=lambda step, rows: context.say(f"snapshot: {step}, {rows:,} rows", 0, 0),
     )
-    found = built.snapshot
-    return {
-        "snapshot": None if found is None else found.id,
-        "data": None if found is None else found.data.to_json(),
-        "funnel": built.funnel.to_json(), "refusal": built.refusal,
-        "unknown": [] if found is None else unknown(loop, found, data.get("labels")),
-    }
+    found, funnel = built.snapshot, built.funnel.to_json()
+    if found is None:
+        return Built(None, None, funnel, built.refusal)
+    return Built(found.id, found.data, funnel, built.refusal, unknown(loop, found, said_or(given.labels, None)))
 
 
-def train(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Train on a Snapshot: {"job"} -> {"model", "metrics", "facts", "seconds", "attempts", "work"}, the
-    last being the name of its work folder."""
+@typed(TrainInput)
+def train(context: Context, given: TrainInput) -> Trained:
+    """Train on a Snapshot."""
     from trueup.train import run
 
-    job = TrainJob.from_json(data["job"])
+    job = given.training
     done = run(
         job, context.ledger.artifacts, workdir=context.ledger.home / "work", base=context.base,
         progress=lambda step, total, _: context.show("train", step, total),
         price=context.loop.price, retries=job.budget.retries, retry_delay=job.budget.retry_delay,
         sleep=lambda seconds: context.wait("train", seconds), stop=context.stopping,
     )
-    return {
-        "model": None if done.model is None else done.model.to_json(),
-        "status": done.result.status, "reason": done.result.reason,
-        "metrics": dict(done.result.metrics), "facts": dict(done.result.facts),
-        "seconds": sum(attempt.seconds for attempt in done.attempts),
-        "attempts": [asdict(attempt) for attempt in done.attempts], "work": done.key[:16],
-    }
+    return Trained(
+        done.model, done.result.status, done.result.reason, dict(done.result.metrics), dict(done.result.facts),
+        sum(attempt.seconds for attempt in done.attempts), [asdict(attempt) for attempt in done.attempts], done.key[:16],
+    )
 
 
-def gates(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Ask every gate, and write the report for people:
-    {"model", "champion", "snapshot", "cut", "now", "parameters"?} -> {"passed", "gates", "report"}. A
-    trained model has no `parameters` of its own: it answers with those that it would be registered with."""
+@typed(GatesInput)
+def gates(context: Context, given: GatesInput) -> Judged:
+    """Ask every gate, and write the report for people."""
     from trueup.data import use
     from trueup.evaluate import Remembered, gate_seed
     from trueup.models import load, with_parameters
 
-    ledger, loop = context.ledger, context.loop
-    model = Ref.from_json(data["model"])
-    parameters = data["parameters"] if "parameters" in data else inherited(context, data["champion"])
+    ledger, loop, model = context.ledger, context.loop, given.model
+    parameters = inherited(context, given.champion) if given.parameters is UNSET else given.parameters
     challenger = Remembered(with_parameters(load(ledger.artifacts.path(model), trust_code=True), parameters).predict)
-    champion = Remembered(context.model(data["champion"]).predict) if data["champion"] else None
-    sets = {one.name: items_of(context, one, data["cut"], data["now"]) for one in loop.golden()}
+    champion = Remembered(context.model(given.champion).predict) if given.champion else None
+    sets = {one.name: items_of(context, one, given.cut, given.now) for one in loop.golden()}
     results = []
     for gate in loop.gates:
         items = sets[gate.on.name]
@@ -89,20 +101,17 @@ def gates(context: Context, data: dict[str, Any]) -> dict[str, Any]:
         seed = gate_seed(items.digest, model.sha256)
         results.append(gate.judge(challenger, champion, items, seed=seed))
         context.say("gates", len(results), len(loop.gates))
-    return {
-        "passed": all(result.passed for result in results),
-        "gates": [
-            {"passed": result.passed, "reason": result.reason, "evidence": dict(result.evidence)}
-            for result in results
-        ],
-        "report": _report(context, data, challenger, champion, sets, results),
-    }
+    return Judged(
+        all(result.passed for result in results),
+        [GateFinding(result.passed, result.reason, dict(result.evidence)) for result in results],
+        _report(context, given, challenger, champion, sets, results),
+    )
 
 
 def _report(
-    context: Context, data: dict[str, Any], challenger: Answer, champion: Answer | None,
+    context: Context, given: GatesInput, challenger: Answer, champion: Answer | None,
     sets: dict[str, Any], results: list[GateResult],
-) -> dict[str, Any] | None:
+) -> Ref | None:
     """The report as an artifact: a folder with report.html and report.md; None where there is none."""
     from trueup.data import load as load_snapshot
     from trueup.evaluate import evaluate, report
@@ -122,17 +131,17 @@ def _report(
         ]
     except ModelError:  # a model that cannot answer has no numbers; its gates have said so
         return None
-    snapshot = load_snapshot(context.ledger, data["snapshot"]) if data["snapshot"] else None
+    snapshot = load_snapshot(context.ledger, given.snapshot) if given.snapshot else None
     funnel = snapshot.funnel.lines() if snapshot else ()
-    facts = {"loop": context.loop.name, "snapshot": data["snapshot"] or "none", "model": data["model"]["sha256"][:16],
-             "champion": data["champion"] or "none", **data["metrics"]}
+    facts = {"loop": context.loop.name, "snapshot": given.snapshot or "none", "model": given.model.sha256[:16],
+             "champion": given.champion or "none", **given.metrics}
     if snapshot is not None:
         facts["rows that a challenger produced"] = by_challengers(snapshot.rows())
     with tempfile.TemporaryDirectory() as folder:
         report(found, title=f"{context.loop.name}: candidate", gates=results, funnel=funnel, facts=facts).save(
             Path(folder)
         )
-        kept: dict[str, Any] = context.ledger.artifacts.put_tree(Path(folder)).to_json()
+        kept: Ref = context.ledger.artifacts.put_tree(Path(folder))
     return kept
 
 
@@ -165,17 +174,18 @@ def inherited(context: Context, parent: str | None) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, given in own.items():
         try:
-            kept |= {name: typed(declared, {name: given})[name]}
+            kept |= {name: typed_parameters(declared, {name: given})[name]}
         except UserError:  # declared otherwise by now: the default holds
             continue
-    return typed(declared, kept)
+    return typed_parameters(declared, kept)
 
 
-def register_candidate(context: Context, data: dict[str, Any]) -> dict[str, Any]:
-    """Register what passed: {"model", "snapshot", "parent", ...} -> {"candidate"}."""
+@typed(RegisterInput)
+def register_candidate(context: Context, given: RegisterInput) -> Registered:
+    """Register what was trained."""
     found = register(
-        context.ledger, context.loop.name, Ref.from_json(data["model"]), snapshot=data["snapshot"],
-        parent=data["parent"], trainer=data["trainer"], code=data["code"], metrics=data["metrics"],
-        facts=data["facts"], parameters=inherited(context, data["parent"]),
+        context.ledger, context.loop.name, given.model, snapshot=given.snapshot, parent=given.parent,
+        trainer=given.trainer, code=given.code, metrics=given.metrics, facts=given.facts,
+        parameters=inherited(context, given.parent),
     )
-    return {"candidate": candidate(context.ledger, context.loop.name, found.id).id}
+    return Registered(candidate(context.ledger, context.loop.name, found.id).id)
