@@ -21,8 +21,9 @@ from trueup.core.money import Spend
 from trueup.core.task import Outcome
 from trueup.data import Recipe
 from trueup.evaluate import Accuracy, AtLeast, Custom
-from trueup.loop import Loop, request, run, status, why
-from trueup.loop.cycle import CYCLE, finish
+from trueup.loop import Context, Loop, request, run, status, tick, why
+from trueup.loop.cycle import CYCLE
+from trueup.loop.pipeline import follow
 from trueup.loop.steps import snapshot
 from trueup.models import ConstantModel
 from trueup.release import Approval, Canary, Full, Risk, Shadow, pause, resume
@@ -151,20 +152,17 @@ def test_a_disk_that_is_full_elsewhere_ends_no_cycle_either(
     with monkeypatch.context() as patch:
         if where == "a stage":
             patch.setattr(sys.modules["trueup.loop.cycle"], "perform", full)
-        else:
-            patch.setattr(finish, "__defaults__", (full,))
         with pytest.raises(StoreFull, match="room for /scratch/part"):
-            run(make(), ledger)
+            tick(Context(make(), ledger), drive=follow if where == "a stage" else full)
     assert read(ledger, "toys")[1].cycle is not None
     assert kinds(run(make(), ledger))[0] == ("candidate", "PASS")
 
 
-def test_another_fault_of_the_system_ends_the_cycle(make: Make, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_fault_of_the_system_ends_the_cycle(make: Make, ledger: Ledger) -> None:
     def gone(*_: Any, **__: Any) -> Any:
         raise FileNotFoundError(errno.ENOENT, "No such file", "/scratch/part")
 
-    monkeypatch.setattr(finish, "__defaults__", (gone,))
-    made = run(make(), ledger)
+    made = tick(Context(make(), ledger), drive=gone).decisions
     assert kinds(made)[-1] == ("stop", "REFUSE")
     assert "/scratch/part" in made[-1].reason
 

@@ -31,19 +31,19 @@ def show_(ctx: click.Context, loop_: str | None, json_: bool) -> None:
     """List the candidates with their names, where they stand, and where they are published."""
     from trueup.cli._open import only_loop, open_ledger
     from trueup.registry import projection, troubles
-    from trueup.state import aliases
+    from trueup.state import PublishedRecord, aliases
 
     with open_ledger(ctx) as ledger:
         name = only_loop(ledger, loop_)
         found, bad = projection(ledger, name), troubles(ledger, name)
-        known, records = aliases(ledger, name), ledger.records(name, "published")
+        known, records = aliases(ledger, name), ledger.records(name, PublishedRecord)
     names: dict[str, list[str]] = {}
     for alias, ident in known.items():
         names.setdefault(ident, []).append(alias)
     versions = found.versions if found is not None else ()
     if json_:
         show_json({
-            "loop": name, "aliases": known, "not_published": bad, "published": records[-1]["at"] if records else None,
+            "loop": name, "aliases": known, "not_published": bad, "published": records[-1].at if records else None,
             "candidates": [{"candidate": one.candidate, "tags": dict(one.tags), "about": one.about} for one in versions],
         })
         return

@@ -18,7 +18,7 @@ from trueup.loop.context import Context
 from trueup.loop.costs import pay
 from trueup.loop.lineage import anew, said
 from trueup.loop.pipeline import Drive, Pipeline, Step, Stopped, broken, follow, perform, typed
-from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN
+from trueup.loop.steps import GATES, REGISTER, SNAPSHOT, START, TRAIN, golden_files
 from trueup.state import decide, read
 from trueup.state.cycle import Cycle
 from trueup.state.steps import (
@@ -130,7 +130,7 @@ def build(context: Context, given: BuildInput) -> Built:
     _, state = read(context.ledger, loop.name)
     trainer = to_json(loop.trainer, context.base)
     start = perform(context, cycle.id, START, StartInput(state.champion, cycle.now, trainer), Start)
-    asked = SnapshotInput(cycle.cut, cycle.now, to_json(loop.recipe, context.base), _golden(context))
+    asked = SnapshotInput(cycle.cut, cycle.now, to_json(loop.recipe, context.base), golden_files(context))
     rows = start.rows
     after = replace(asked, after=rows.after, parents=rows.parents, labels=rows.labels)
     built = perform(context, cycle.id, SNAPSHOT, after, Built)
@@ -166,7 +166,7 @@ def judge(context: Context, given: JudgeInput) -> Judged:
     assert trained.model is not None
     _, state = read(context.ledger, context.loop.name)
     judged = perform(context, cycle.id, GATES, GatesInput(
-        trained.model, state.champion, cycle.cut, cycle.now, given.snapshot.snapshot, _golden(context),
+        trained.model, state.champion, cycle.cut, cycle.now, given.snapshot.snapshot, golden_files(context),
         to_json(context.loop.gates, context.base), trained.metrics,
     ), Judged)
     return replace(judged, champion=state.champion)
@@ -191,11 +191,6 @@ def enlist(context: Context, given: EnlistInput) -> CycleResult:
         failed = "; ".join(gate.reason for gate in judged.gates if not gate.passed)
         raise Stopped("gates", failed, to_plain(found))
     return found
-
-
-def _golden(context: Context) -> list[str]:
-    """The digests of the loop's golden sets that are files."""
-    return [one.load().digest for one in context.loop.golden() if hasattr(one, "path")]
 
 
 def _close(

@@ -15,20 +15,27 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Busy, Conflict, ModelError, NotFound, Refused, StoreFull, TrueupError
+from trueup.core.records import to_plain
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context, Progress
 from trueup.loop.pipeline import perform
-from trueup.loop.steps import GATES
+from trueup.loop.steps import GATES, golden_files
 from trueup.registry import Nomination, Published, Publisher, deliver, missed, nominated
-from trueup.state import LoopState, candidate, decide, read, register
+from trueup.state import (
+    LoopState,
+    NominatedRecord,
+    NominationRecord,
+    candidate,
+    decide,
+    read,
+    register,
+)
+from trueup.state.steps import GatesInput, Judged
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
     from trueup.store import Ledger
-
-BEGUN, DONE = "nomination", "nominated"
-"""Records: a marked version that was taken up, and the Decision about it."""
 
 
 def publish(
@@ -67,7 +74,7 @@ def listen(
         return made
     for part in loop.publish:
         for found in nominated(ledger, loop.name, part, force=force):
-            if ledger.get(loop.name, DONE, found.key) is None:
+            if ledger.get(loop.name, NominatedRecord, found.key) is None:
                 made += _take_up(Context(loop, ledger, base=base, progress=progress), part, found)
     return made
 
@@ -90,18 +97,16 @@ def _take_up(context: Context, part: Publisher, found: Nomination) -> list[Decis
     loop, ledger = context.loop.name, context.ledger
     with suppress(Busy), lock(ledger.home, f"listen-{loop}"):
         _, state = read(ledger, loop)
-        if state.paused is not None or ledger.get(loop, DONE, found.key) is not None:
+        if state.paused is not None or ledger.get(loop, NominatedRecord, found.key) is not None:
             return []
         context.pin()
-        again = not ledger.put(loop, BEGUN, found.key, {
-            "words": found.words, "by": found.by, "source": dict(found.source), "cut": ledger.cut(),
-        })
+        again = not ledger.add(loop, found.key, NominationRecord(found.words, found.by, dict(found.source), ledger.cut()))
         decision = _decided(ledger, loop, found) if again else None
         if decision is None:
             decision = _judge(context, part, found)
         if decision is None:
             return []
-        ledger.put(loop, DONE, found.key, {"decision": decision.id, "candidate": decision.subject})
+        ledger.add(loop, found.key, NominatedRecord(decision.id, decision.subject))
         return [decision]
     return []
 
@@ -137,9 +142,9 @@ def _judge(context: Context, part: Publisher, found: Nomination) -> Decision | N
                       {**evidence, "code": error.code, "cure": error.cure})  # fmt: skip
     except Exception as error:  # a gate's own code may raise anything: the loop must live on
         return _close(context, found, ident, f"{found.words}, but {type(error).__name__}: {error}", evidence)
-    evidence |= {"candidate": ident, "gates": judged["gates"], "report": judged["report"]}
-    words = "; ".join(gate["reason"] for gate in judged["gates"] if gate["passed"] is judged["passed"])
-    if not judged["passed"]:
+    evidence |= {"candidate": ident, "gates": to_plain(judged.gates), "report": to_plain(judged.report)}
+    words = "; ".join(gate.reason for gate in judged.gates if gate.passed is judged.passed)
+    if not judged.passed:
         return _close(context, found, ident, f"{found.words}; gates: {words}", evidence)
     words = words or "no gates: fresh traffic will judge it"
     return _close(context, found, ident, f"{found.words}; {words}", evidence, passed=True)
@@ -201,21 +206,19 @@ def _stored(context: Context, part: Publisher, found: Nomination) -> Ref:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _gates(context: Context, key: str, ident: str, state: LoopState) -> dict[str, Any]:
+def _gates(context: Context, key: str, ident: str, state: LoopState) -> Judged:
     """The loop's gates on a candidate, as a recorded step of its own run."""
     ledger, loop = context.ledger, context.loop
-    begun = ledger.get(loop.name, BEGUN, key)
+    begun = ledger.get(loop.name, NominationRecord, key)
     assert begun is not None
     found = candidate(ledger, loop.name, ident)
     if loop.gates and state.champion and found.parameters != candidate(ledger, loop.name, state.champion).parameters:
         for one in (ident, state.champion):  # gates would compare answers without what tells the two apart
             context.predictor(one)
-    return perform(context, key, GATES, {
-        "model": found.model.to_json(), "champion": state.champion, "parameters": found.parameters,
-        "golden": [one.load().digest for one in loop.golden() if hasattr(one, "path")],
-        "gates": to_json(loop.gates, context.base), "cut": begun["cut"], "now": begun["at"], "snapshot": None,
-        "metrics": {},
-    })
+    return perform(context, key, GATES, GatesInput(
+        found.model, state.champion, begun.cut, begun.at, golden=golden_files(context),
+        gates=to_json(loop.gates, context.base), parameters=found.parameters,
+    ), Judged)
 
 
 def _close(

@@ -166,6 +166,11 @@ def items_of(context: Context, golden: Any, cut: int, now: int) -> Any:
     )
 
 
+def golden_files(context: Context) -> list[str]:
+    """The digests of the loop's golden sets that are files: they enter the keys of its steps."""
+    return [one.load().digest for one in context.loop.golden() if hasattr(one, "path")]
+
+
 def inherited(context: Context, parent: str | None) -> dict[str, Any]:
     """The parameters of a trained candidate: those of the champion that it would replace, so that a
     training changes no prompt, and the declared defaults for the rest."""

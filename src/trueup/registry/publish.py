@@ -22,13 +22,12 @@ from trueup.core.json import dumps, sha256
 from trueup.core.secrets import masked
 from trueup.core.values import to_json
 from trueup.registry.projection import Projection, projection
+from trueup.state import PublishedRecord, PublishingRecord
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
 
 Say = Callable[[str, int, int], None]
-KIND, SHOWN = "publishing", "published"
-"""Records: how a target is (a row a change), and what was shown there (a row a publishing)."""
 FIRST_US, LAST_US = 30_000_000, 3_600_000_000
 """Back-off: the first pause after a failure, doubled up to the last."""
 
@@ -152,10 +151,9 @@ def _publish(
     if dry:
         return done
     if done.changes or done.shown != last:
-        ledger.put(loop, SHOWN, f"{memory.name}/{len(ledger.records(loop, SHOWN)) + 1}", {
-            "target": memory.name, "generation": shown.generation, "shown": dict(done.shown),
-            "changes": [[one.what, one.name, one.words] for one in done.changes],
-        })
+        ledger.add(loop, f"{memory.name}/{len(ledger.records(loop, PublishedRecord)) + 1}", PublishedRecord(
+            memory.name, shown.generation, dict(done.shown), [[one.what, one.name, one.words] for one in done.changes],
+        ))
     for change in done.changes:
         if change.moved:
             _signal(ledger, loop, {"target": where, "moved": change.name, "words": change.words},
@@ -186,10 +184,8 @@ def missed(ledger: Ledger, loop: str, publisher: Publisher, error: Exception) ->
 
 def troubles(ledger: Ledger, loop: str) -> list[dict[str, Any]]:
     """The targets that could not be reached when it was last tried: {"target", "error", "at"}."""
-    latest: dict[str, dict[str, Any]] = {}
-    for record in ledger.records(loop, KIND):
-        latest[record["name"]] = record
-    return [{"target": one["target"], "error": one["error"], "at": one["at"]} for one in latest.values() if one["error"]]
+    latest = {record.name: record for record in ledger.records(loop, PublishingRecord)}
+    return [{"target": one.target, "error": one.error, "at": one.at} for one in latest.values() if one.error]
 
 
 def told(error: BaseException) -> str:
@@ -206,11 +202,8 @@ def _silent(_what: str, _done: int, _total: int) -> None:
 
 
 def _last(ledger: Ledger, loop: str, name: str) -> dict[str, Any]:
-    for record in ledger.records(loop, SHOWN, newest=True):
-        if record["target"] == name:
-            found: dict[str, Any] = record["shown"]
-            return found
-    return {}
+    shown = (record.shown for record in ledger.records(loop, PublishedRecord, newest=True) if record.target == name)
+    return next(shown, {})
 
 
 def _signal(ledger: Ledger, loop: str, extra: Mapping[str, Any], about: str) -> None:
@@ -270,12 +263,12 @@ class _Memory:
 
     def _turn(self, where: str, error: str | None) -> None:
         """Record it where the target began to fail, or works again: once."""
-        mine = [record for record in self.ledger.records(self.loop, KIND) if record["name"] == self.name]
-        before = mine[-1]["error"] if mine else None
+        mine = [record for record in self.ledger.records(self.loop, PublishingRecord) if record.name == self.name]
+        before = mine[-1].error if mine else None
         if bool(before) == bool(error):
             return
         about = f"{self.name}/{len(mine) + 1}"
-        self.ledger.put(self.loop, KIND, about, {"name": self.name, "target": where, "error": error})
+        self.ledger.add(self.loop, about, PublishingRecord(self.name, where, error))
         _signal(self.ledger, self.loop, {"target": where, "error": error}, about)
 
     def _write(self, data: dict[str, Any]) -> None:

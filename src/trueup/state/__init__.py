@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from trueup.state.door import decide, read
     from trueup.state.kept import PrunedRecord, SnapshotRecord, SweptRecord
     from trueup.state.loop_state import LoopState, Release, ReleaseTest, only
+    from trueup.state.publishing import (
+        NominatedRecord,
+        NominationRecord,
+        PublishedRecord,
+        PublishingRecord,
+    )
     from trueup.state.steps import (
         Built,
         GateFinding,
@@ -33,7 +39,11 @@ __all__ = [
     "GateFinding",
     "Judged",
     "LoopState",
+    "NominatedRecord",
+    "NominationRecord",
     "PrunedRecord",
+    "PublishedRecord",
+    "PublishingRecord",
     "Registered",
     "Release",
     "ReleaseTest",
@@ -64,5 +74,7 @@ __getattr__ = lazily(__name__, {
     "Built": "steps", "GateFinding": "steps", "Judged": "steps", "Registered": "steps", "RetryRecord": "steps", "StepRecord": "steps", "Trained": "steps",
     "define": "definitions", "defined": "definitions", "definition": "definitions",
     "decide": "door", "read": "door",
+    "NominatedRecord": "publishing", "NominationRecord": "publishing", "PublishedRecord": "publishing",
+    "PublishingRecord": "publishing",
     "LoopState": "loop_state", "Release": "loop_state", "ReleaseTest": "loop_state", "only": "loop_state",
 })
