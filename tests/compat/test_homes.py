@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from trueup import state
 from trueup.core.clock import ManualClock
+from trueup.core.json import dumps
+from trueup.core.records import kind_of_record, stored
 from trueup.loop import verify_receipt, why
 from trueup.store import Ledger
 from trueup.testing import simulate
@@ -43,6 +46,23 @@ def test_every_scenario_has_a_home() -> None:
 def test_a_definition_has_the_digest_that_it_had(name: str) -> None:
     said = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     assert MAKE.SCENARIOS[name].loop.digest() == said["loop"]
+
+
+RECORDS = [one for one in (getattr(state, name) for name in state.__all__) if "__record__" in getattr(one, "__dict__", {})]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_is_read_as_its_type_and_would_be_written_as_it_was(name: str, tmp_path: Path) -> None:
+    """Keys that were absent stay absent, and whole numbers whole: digests are made of the same bytes."""
+    MAKE.unpacked(name, tmp_path)
+    with Ledger.open(tmp_path) as ledger:
+        for kind in RECORDS:
+            for typed, plain in zip(
+                ledger.records("toys", kind), ledger.records("toys", kind_of_record(kind)), strict=True
+            ):
+                again = stored(typed)
+                assert dumps(again) == dumps({key: plain[key] for key in again})
+                assert set(plain) - set(again) <= {"id", "at", "loop"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,6 +18,7 @@ from trueup.evaluate import Accuracy
 from trueup.loop import Context, Loop, Tick, finish, tick
 from trueup.models import ConstantModel
 from trueup.release import Full, Shadow, pause, resume
+from trueup.state import Report
 from trueup.store import Ledger, lock
 from trueup.testing import toy_history, toy_rows
 from trueup.train import Sklearn
@@ -86,7 +87,10 @@ def test_tru_12_a_loop_that_observes_reports_and_decides_nothing(ledger: Ledger)
     done = tick(Context(replace(LOOP, mode="observe"), ledger))
     assert (done.decisions, done.looked) == ((), True)
     assert done.report is not None
-    assert done.report["would"]
+    assert done.report.would
+    assert done.report.definition == Context(replace(LOOP, mode="observe"), ledger).digest
+    (kept,) = ledger.records("toys", Report)
+    assert replace(kept, at=done.report.at) == done.report
     assert tick(Context(replace(LOOP, mode="observe"), ledger)).report is None, "no second report before the next look"
 
 

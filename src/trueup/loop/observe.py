@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
 from trueup.core.json import digest
+from trueup.core.records import from_plain
 from trueup.core.values import to_json
 from trueup.loop.context import Context, plain
-from trueup.state import LoopState, read
+from trueup.state import LoopState, Report, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 KIND = "report"
 
 
-def observe(context: Context) -> dict[str, Any]:
+def observe(context: Context) -> Report:
     """Look, and report what would be done, with the dataset that would be made. A running release stands
     as it is; where users are in it, the report says that nobody watches its guardrails (`unwatched`)."""
     from trueup.loop.plan import plan
@@ -40,8 +41,9 @@ def observe(context: Context) -> dict[str, Any]:
         "dataset": _dataset(context, state, cut, now) if seen.trains else None,
         "recipe": to_json(loop.recipe, context.base), "trainer": to_json(loop.trainer, context.base),
     }
-    ledger.put(loop.name, KIND, ident, body)
-    return {**body, "id": ident}
+    report = from_plain(Report, {**body, "id": ident})
+    ledger.add(loop.name, ident, report)
+    return report
 
 
 def _serves(state: LoopState) -> bool:

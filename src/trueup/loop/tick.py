@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
@@ -24,7 +24,7 @@ from trueup.loop.observe import last_look, observe
 from trueup.loop.pipeline import Drive, follow
 from trueup.loop.receipts import keep_receipts, path_of
 from trueup.release import Ruling, advance
-from trueup.state import Cycle, decide, read, register
+from trueup.state import Cycle, Report, decide, read, register
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
@@ -53,7 +53,7 @@ class Tick:
     next_look: datetime | None = None
     cycle: Cycle | None = None
     paused: str | None = None
-    report: dict[str, Any] | None = None
+    report: Report | None = None
     receipts: tuple[Path, ...] = ()
 
 
@@ -85,7 +85,7 @@ def tick(context: Context, *, now: bool = False, drive: Drive | None = follow, h
 
 
 def _tick(
-    context: Context, made: list[Decision], seen: list[Ruling], looked: bool, report: dict[str, Any] | None = None
+    context: Context, made: list[Decision], seen: list[Ruling], looked: bool, report: Report | None = None
 ) -> Tick:
     """What was done, once receipts and the card of what runs are written, and old events sealed."""
     loop, ledger = context.loop, context.ledger

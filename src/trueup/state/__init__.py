@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         PublishedRecord,
         PublishingRecord,
     )
+    from trueup.state.reports import Report
     from trueup.state.steps import (
         Built,
         GateFinding,
@@ -47,6 +48,7 @@ __all__ = [
     "Registered",
     "Release",
     "ReleaseTest",
+    "Report",
     "RetryRecord",
     "SnapshotRecord",
     "StepRecord",
@@ -75,6 +77,6 @@ __getattr__ = lazily(__name__, {
     "define": "definitions", "defined": "definitions", "definition": "definitions",
     "decide": "door", "read": "door",
     "NominatedRecord": "publishing", "NominationRecord": "publishing", "PublishedRecord": "publishing",
-    "PublishingRecord": "publishing",
+    "PublishingRecord": "publishing", "Report": "reports",
     "LoopState": "loop_state", "Release": "loop_state", "ReleaseTest": "loop_state", "only": "loop_state",
 })
