@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,15 @@ from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import TrueupError
 from trueup.core.json import dumps, loads
-from trueup.release import METHODS, Ruling
+from trueup.release import Ruling
+from trueup.release.canary import watched
+from trueup.release.evidence import Check, evidence_of, method_of
 from trueup.state import LoopState, read
 
 if TYPE_CHECKING:
     from trueup.loop.definition import Loop
     from trueup.store import Ledger
 
-KINDS = {
-    "stage.shadow": "shadow", "stage.canary": "canary", "stage.ab": "experiment", "stage.bandit": "experiment",
-    "stage.interleave": "interleaving",
-}
 ENDS = ("promote", "refuse", "rollback", "invalid", "install")
 
 
@@ -62,14 +61,12 @@ def write_card(loop: Loop, ledger: Ledger, seen: Sequence[Ruling] = (), made: Se
             path.unlink(missing_ok=True)
         return
     stage = loop.release[release.stage] if release.stage < len(loop.release) else None
-    kind = KINDS.get(str(getattr(type(stage), "__kind__", "")))
-    parameters = release.parameters if kind else release.guard
-    method = kind or ("canary" if release.guard is not None else None)
+    method, parameters = (stage.evidence, release.parameters) if stage is not None and stage.evidence else watched(release)
     card: dict[str, Any] = {"release": release.id, "at": now, "ended": None, "spent": release.level, "test": release.k, **_left(loop, state)}
     if method and parameters:
         told = (one.evidence for one in reversed(seen) if one.evidence.get("method") == method and one.evidence["parameters"] == parameters)
         try:
-            result = next((one["result"] for one in told), None) or METHODS[method](ledger, loop.name, parameters, ledger.cut(), now)
+            result = next((one["result"] for one in told), None) or method_of(method)(ledger, loop.name, parameters, ledger.cut(), now)
         except TrueupError as error:
             card["checks"] = [_check("evidence", False, error.message)]
         else:
@@ -112,46 +109,16 @@ def _left(loop: Loop, state: LoopState) -> dict[str, Any]:
 
 
 def _seen(method: str, result: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    if method in ("shadow", "interleaving"):
-        return {"units": result["n"], "horizon": parameters["horizon"], "evidence": result["wealth"], "line": 1.0 / parameters["level"]}
-    if method == "experiment":
-        best = max(result["tests"].values(), key=lambda test: test["wealth"], default=None)
-        found = {"units": result["complete"], "horizon": parameters["horizon"]}
-        return found if best is None else {**found, "evidence": best["wealth"], "line": best["line"]}
-    return {"units": result.get("units", 0), "horizon": parameters.get("horizon", parameters.get("units"))}
+    return evidence_of(method).progress(result, parameters)
 
 
 def checks(method: str, result: dict[str, Any]) -> list[dict[str, Any]]:
     """Each assumption: its name, whether it holds, and in words what was found."""
-    found = []
-    ratio = result.get("sample_ratio")
-    if method == "interleaving":
-        why = result["invalid"]
-        return [
-            _check("sample ratio", True, "every list is of both rankers"), _check("propensities", True, "a fair coin a place"),
-            _check("clustering", True, f"a unit counts once, by its first session; {result['n']:,} sessions"),
-            _check("lists", not why, why or "all as client.interleave gave them"),
-        ]
-    if method == "shadow":
-        found.append(_check("sample ratio", True, "paired: every unit is answered by both"))
-        found.append(_check("propensities", True, "none are used: nobody is served by chance"))
-        found.append(_check("clustering", True, f"a unit counts once; {result['n']:,} pairs"))
-        found.append(_check("scores", not result["invalid"], result["invalid"] or "all within [0, 1]"))
-        return found
-    ratios = {"": ratio} if ratio and "wealth" in ratio else (ratio or {})
-    for which, one in ratios.items():
-        holds = one["wealth"] < one["line"]
-        found.append(_check(f"sample ratio {which}".strip(), holds, f"evidence against it {one['wealth']:.3g}, line {one['line']:.3g}"))
-    why = str(result.get("invalid") or "")
-    found.append(_check("propensities", "propensity" not in why, why if "propensity" in why else "logged, within (0, 1)"))
-    found.append(_check("clustering", "two arms" not in why, why if "two arms" in why else "a unit counts once, in one arm"))
-    if why and all(one["holds"] for one in found):
-        found.append(_check("evidence", False, why))
-    return found
+    return [asdict(one) for one in evidence_of(method).checks(result)]
 
 
 def _check(name: str, holds: bool, words: str) -> dict[str, Any]:
-    return {"name": name, "holds": holds, "words": words}
+    return asdict(Check(name, holds, words))
 
 
 def card_lines(card: dict[str, Any]) -> list[str]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.core.clock import from_us, to_us
 from trueup.core.decisions import Decision
+from trueup.core.facts import Fact, Note
 from trueup.core.json import digest
 from trueup.core.protocols import Finding, Trigger
 from trueup.loop.context import Context, pinned, plain
 from trueup.loop.costs import too_dear
 from trueup.loop.cycle import CYCLE
 from trueup.loop.facts import LedgerFacts
-from trueup.release import method
+from trueup.release.evidence import Evidence, evidence
 from trueup.state import LoopState, decide, read
 from trueup.state.cycle import Before, Cycle
 
@@ -93,14 +94,27 @@ def _unanswered(part: Trigger, found: Finding, state: LoopState) -> Finding:
     return Finding(False, f"{found.reason}; answered already: {on_its_way} is on its way", found.evidence)
 
 
-@method("look")
-def look_result(
-    ledger: Ledger, loop: str, parameters: Mapping[str, Any], cut: int, now: int
-) -> dict[str, Any]:
-    """The findings of a look, from the definition that it ran under."""
-    definition = pinned(ledger, loop, parameters["loop"])
-    state = LoopState.from_json(parameters["state"])
-    return findings(definition, ledger, state, cut=cut, now=now).to_json()
+@evidence
+class LookEvidence(Evidence):
+    """The findings of a look, from the definition that it ran under; its parts read the ledger themselves."""
+
+    name = "look"
+    portable = False
+
+    def result(self, ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int) -> dict[str, Any]:
+        definition = pinned(ledger, loop, parameters["loop"])
+        state = LoopState.from_json(parameters["state"])
+        return findings(definition, ledger, state, cut=cut, now=now).to_json()
+
+    def passes(self, result: dict[str, Any], parameters: Mapping[str, Any], now: int) -> bool:
+        return False
+
+    def facts(self, result: dict[str, Any], parameters: Mapping[str, Any]) -> tuple[Fact, ...]:
+        return tuple(
+            Note("look.part", {"mark": "x" if part["holds"] else "-", "kind": kind, "part": part["part"], "reason": part["reason"]},
+                 "{mark} {kind} {part}: {reason}")
+            for kind in ("when", "unless", "watch") for part in result.get(kind, ())
+        )
 
 
 def missed_looks(loop: Loop, state: LoopState, now: int) -> int:

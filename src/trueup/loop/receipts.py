@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trueup.core.decisions import Decision
-from trueup.core.errors import DataError, MissingDependency, NotFound, Refused, TrueupError
+from trueup.core.errors import (
+    DataError,
+    MissingDependency,
+    NotFound,
+    Refused,
+    TrueupError,
+    UnknownName,
+)
 from trueup.core.json import dumps, loads, sha256
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
-from trueup.release import next_level
-from trueup.release.experiments.experiment import describe, winner
-from trueup.release.offline import GATES, passes, rows_of, same, verdict_of
+from trueup.loop.rendering import fact_line
+from trueup.release import evidence_of, next_level
 from trueup.release.people.keys import new_key, sign, verify
 from trueup.state import LoopState, defined
 
@@ -109,7 +115,14 @@ def _body(ledger: Ledger, decision: Decision, release: str, salt: str) -> dict[s
 def _piece(ledger: Ledger, one: Decision, salt: str) -> dict[str, Any]:
     evidence = one.evidence
     made = {"decision": one.id, "verdict": one.verdict, **{name: evidence[name] for name in ("method", "parameters", "cut", "now", "result")}}
-    told = rows_of(ledger, one.loop, evidence, lambda unit: _hidden(salt, unit))
+    try:
+        kind = evidence_of(evidence["method"])
+    except UnknownName:
+        return made
+    if not kind.portable:
+        return made
+    rows = kind.rows(ledger, one.loop, evidence["parameters"], evidence["cut"], evidence["now"])
+    told = kind.private(rows, lambda unit: _hidden(salt, unit))
     return made if told is None else {**made, "told": told}
 
 
@@ -167,22 +180,26 @@ def _recomputed(body: dict[str, Any], lines: list[str]) -> tuple[list[str], list
     unread = [] if body["risk"] is not None and body["tests"] else ["the level"]
     for one in body["evidence"]:
         method, parameters = one["method"], one["parameters"]
-        if "told" not in one:
+        try:
+            kind = evidence_of(method)
+        except UnknownName:
+            kind = None
+        if kind is None or not kind.portable or "told" not in one:
             unread.append(method)
             lines.append(f"  {method}: signed, not recomputed (with the ledger: trueup why {one['decision']})")
             continue
         try:
-            again = verdict_of(method, one["told"], parameters, one["now"])
-            fine = passes(method, again, parameters, one["now"])
+            again = kind.verdict(one["told"], parameters, one["now"])
+            fine = kind.passes(again, parameters, one["now"])
         except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
             faults.append(f"{method} of Decision {one['decision']}: its rows cannot be read: {type(error).__name__}: {error}")
             continue
-        lines.append(f"  {_told(method, again, parameters)}")
-        if not same(method, again, one["result"]):
+        lines.append(f"  {fact_line(kind.summary(again, parameters))}")
+        if not kind.same(again, one["result"]):
             faults.append(f"{method} of Decision {one['decision']}: the rows give another result")
         if one["verdict"] == "PASS" and not fine:
             faults.append(f"{method} of Decision {one['decision']}: it passed, and its rows do not let it pass")
-        if method in GATES:
+        if kind.deciding:
             gates += fine
             if parameters["level"] != body["level"]:
                 faults.append(f"the {method} ran at level {parameters['level']:g}, the promotion states {body['level']:g}")
@@ -191,28 +208,17 @@ def _recomputed(body: dict[str, Any], lines: list[str]) -> tuple[list[str], list
     return faults + _another(body), unread
 
 
-def _told(method: str, result: dict[str, Any], parameters: dict[str, Any]) -> str:
-    """A recomputed piece of evidence in a line."""
-    if method == "shadow":
-        return (
-            f"shadow: {result['n']:,} pairs, challenger {result['new']:.4f}, champion {result['old']:.4f}; evidence "
-            f"{result['wealth']:.4g} against {1 / parameters['level']:.4g}"
-        )
-    if method == "experiment":
-        return f"experiment: {describe(result, parameters)}"
-    if method == "interleaving":
-        return f"interleaving: {result['wins']:,} sessions for the challenger, {result['losses']:,} for the champion; evidence {result['wealth']:.4g}"
-    crossed = [guard for guard in ("count", "burden", "latency") if result[guard]["rejected"]]
-    return f"canary: {result['units']:,} units; {'crossed: ' + ', '.join(crossed) if crossed else 'no guardrail crossed'}"
-
-
 def _another(body: dict[str, Any]) -> list[str]:
-    """Whether the last experiment was won by what was promoted."""
-    last = next((one for one in reversed(body["evidence"]) if one["method"] == "experiment" and one["verdict"] == "PASS"), None)
-    won = winner(last["result"]) if last is not None else None
-    if last is None or won is None or last["parameters"]["arms"].get(won) == body["subject"]:
+    """Whether the last evidence that chose among candidates chose what was promoted."""
+    chosen = None
+    for one in body["evidence"]:
+        if one["verdict"] == "PASS":
+            with suppress(UnknownName):
+                kind = evidence_of(one["method"])
+                chosen = (kind.name, won) if (won := kind.winner(one["result"], one["parameters"])) else chosen
+    if chosen is None or chosen[1] == body["subject"]:
         return []
-    return [f"the experiment was won by {last['parameters']['arms'].get(won)}, not by {body['subject']}"]
+    return [f"the {chosen[0]} was won by {chosen[1]}, not by {body['subject']}"]
 
 
 def _level(body: dict[str, Any], lines: list[str]) -> list[str]:

@@ -7,19 +7,31 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.decisions import Decision
-from trueup.core.errors import UserError
+from trueup.core.errors import UnknownName, UserError
+from trueup.core.facts import Fact, fact_to_plain
 from trueup.core.json import dumps
 from trueup.core.references import Ref
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
-from trueup.loop.look import look_lines
-from trueup.loop.trials import experiment_lines, interleaving_lines, segment_lines
+from trueup.loop.rendering import fact_line, fact_lines
 from trueup.loop.turning import turning
-from trueup.release import changed, proved_no, recompute, signed
+from trueup.release import evidence_of, proved_no, recompute, signed
 from trueup.state import LoopState, definition
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A piece of evidence that a Decision rests on: the Decision that recorded it, its kind and its facts."""
+
+    decision: str
+    kind: str
+    facts: tuple[Fact, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"decision": self.decision, "kind": self.kind, "facts": [fact_to_plain(fact) for fact in self.facts]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +45,12 @@ class Explanation:
     matches: bool | None
     differs: tuple[str, ...] = ()
     lost: bool = False
+    verdicts: tuple[Verdict, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "decision": asdict(self.decision), "lines": list(self.lines), "matches": self.matches,
-            "differs": list(self.differs),
+            "differs": list(self.differs), "verdicts": [one.to_json() for one in self.verdicts],
         }
 
 
@@ -59,10 +72,18 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
     matches: bool | None = None
     differs: list[str] = []
     lost = False
+    verdicts: list[Verdict] = []
     for one in resting:
-        lines.extend(_evidence(one))
-        if one.evidence["method"] == "shadow" and (words := changed(one.evidence["parameters"])):
-            lines.append(f"  {words}")
+        try:
+            kind = evidence_of(one.evidence["method"])
+        except UnknownName:  # a method without evidence to show, or of a package that is not installed
+            kind = None
+        if kind is not None:
+            verdict = Verdict(one.id, kind.name, kind.facts(one.evidence["result"], one.evidence["parameters"]))
+            verdicts.append(verdict)
+            lines.extend(f"  {line}" for line in fact_lines(verdict.facts))
+            if words := kind.changed(one.evidence["parameters"]):
+                lines.append(f"  {words}")
         try:
             again = recompute(ledger, one.loop, one.evidence)
         except UserError as error:
@@ -74,10 +95,10 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
         parts = _differences(recorded, {name: part for name, part in again.items() if name in recorded})
         differs.extend(f"{one.kind} {one.id}: {part}" for part in parts)
         matches = (matches is not False) and not parts
-        if words := turning(ledger, one):
-            lines.append(f"  {words}")
-    if not resting and decision.verdict == "INVALID" and (words := turning(ledger, decision)):
-        lines.append(f"  {words}")
+        if note := turning(ledger, one):
+            lines.append(f"  {fact_line(note)}")
+    if not resting and decision.verdict == "INVALID" and (note := turning(ledger, decision)):
+        lines.append(f"  {fact_line(note)}")
     if lost and matches is not False:  # what differs wins over what cannot be told
         matches = None
     lines.extend(_details(decision))
@@ -88,7 +109,7 @@ def why(ledger: Ledger, ident: str, loop: str | None = None) -> Explanation:
     if matches is not None:
         rows = "recomputed from the ledger's rows"
         lines.append(f"{rows}: the same, bit by bit" if matches else f"{rows}: DIFFERS in {', '.join(differs)}")
-    return Explanation(decision, tuple(lines), matches, tuple(differs), lost)
+    return Explanation(decision, tuple(lines), matches, tuple(differs), lost, tuple(verdicts))
 
 
 def _rests_on(ledger: Ledger, decision: Decision) -> list[Decision]:
@@ -103,81 +124,6 @@ def _rests_on(ledger: Ledger, decision: Decision) -> list[Decision]:
     if "method" in decision.evidence:
         found.append(decision)
     return found
-
-
-def _evidence(decision: Decision) -> list[str]:
-    result, parameters = decision.evidence["result"], decision.evidence["parameters"]
-    name = decision.evidence["method"]
-    if name == "shadow":
-        return _shadow(result, parameters)
-    if name == "canary":
-        return _canary(result)
-    if name == "experiment":
-        return experiment_lines(result, parameters)
-    if name == "interleaving":
-        return interleaving_lines(result, parameters)
-    if name == "look":
-        return [f"  {line}" for line in look_lines(result)]
-    return []
-
-
-def _shadow(result: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
-    difference = result["new"] - result["old"]
-    low, high = result["interval"] or (float("nan"), float("nan"))
-    lines = [
-        f"  shadow: challenger minus champion {difference:+.3f} [{low:+.3f}, {high:+.3f}] on {result['n']:,} "
-        f"labelled units seen by both (of {result['units']:,} complete, {result['labelled']:,} labelled)",
-        f"  method: paired bet, margin {parameters['margin']:g}, level {parameters['level']:.3g}, horizon "
-        f"{parameters['horizon']:,}; evidence {result['wealth']:.3g} against {1 / parameters['level']:.3g}",
-    ]
-    lines += _audits(result, parameters)
-    if result["crossed_at"]:
-        lines.append(f"  the line was crossed at pair {result['crossed_at']:,}")
-    if result["anchor"] is not None:
-        lines.append(
-            f"  anchor: no worse than the first champion by {parameters['creep']:g}: evidence "
-            f"{result['anchor']['wealth']:.3g}"
-        )
-    return lines + segment_lines(result.get("segments", {}))
-
-
-def _audits(result: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
-    """What the judge says, what people say, and whose word it was."""
-    if "audits" not in result:
-        return []
-    audits, audit = result["audits"], parameters["audit"]
-    lines = [
-        f"  the difference above is the judge's; people were asked about a random {audit['share']:.0%} ({audit['outcome']}), and "
-        f"the bet is on their word: {audits['answered']:,} of {audits['asked']:,} answered, the judge trusted by {result['lam']:.2f}"
-    ]
-    if audits["bias"] is not None:
-        lines.append(f"  where both spoke the judge favoured the challenger by {audits['bias']:+.3f}")
-    if audits["ppi"] is not None:
-        found = audits["ppi"]
-        low, high = found["interval"]
-        lines.append(
-            f"  people's difference {found['mean']:+.3f} [{low:+.3f}, {high:+.3f}] (PPI++, 95 % at this look; correlation "
-            f"{found['correlation']:.2f}, {found['saved']:.0%} of the labels saved)"
-        )
-    return lines
-
-
-def _canary(result: dict[str, Any]) -> list[str]:
-    lines = []
-    for arm in ("challenger", "champion"):
-        one = result[arm]
-        lines.append(
-            f"  {arm}: {one['units']:,} units, {one['failed']} failed, {one['slow']} slow, "
-            f"{one['requests']:.2f} requests a unit"
-        )
-    for name in ("count", "burden", "latency"):
-        one = result[name]
-        state = "crossed" if one["rejected"] else "not crossed"
-        lines.append(f"  {name}: evidence {one['wealth']:.3g} against {one['line']:.3g}, {state}")
-    lines.append(
-        f"  errors later than {result['lag']:.0f} s after their request are invisible; {result['late']} came so late"
-    )
-    return lines
 
 
 def _details(decision: Decision) -> list[str]:

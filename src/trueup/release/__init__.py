@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from trueup.release.advance import advance, end
     from trueup.release.canary import Canary
     from trueup.release.carrier import carrier, unanchored, unproved
+    from trueup.release.evidence import Check, Evidence, evidence, evidence_of
     from trueup.release.experiments.ab import AB
     from trueup.release.experiments.bandit import Bandit
     from trueup.release.experiments.design import Guardrails, NoHarm
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trueup.release.experiments.trial import forecast_trial
     from trueup.release.full import Full
     from trueup.release.levels import next_level
-    from trueup.release.offline import verdict_of
+    from trueup.release.offline import METHODS, verdict_of
     from trueup.release.people.acting import (
         accept,
         approve,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from trueup.release.shadow.audits import Asked, Audit, answer_audit, audits_open
     from trueup.release.shadow.pairs import changed
     from trueup.release.shadow.shadow import Shadow
-    from trueup.release.stage import METHODS, Ruling, Scene, Stage, Terms, method, recompute
+    from trueup.release.stage import Opening, Ruling, Scene, Stage, Terms, Traits, method, recompute
 
 __all__ = [
     "AB",
@@ -55,11 +56,14 @@ __all__ = [
     "Audit",
     "Bandit",
     "Canary",
+    "Check",
+    "Evidence",
     "Feature",
     "Full",
     "Guardrails",
     "Interleave",
     "NoHarm",
+    "Opening",
     "Population",
     "Recommendation",
     "Risk",
@@ -69,6 +73,7 @@ __all__ = [
     "Situation",
     "Stage",
     "Terms",
+    "Traits",
     "accept",
     "advance",
     "answer_audit",
@@ -79,6 +84,8 @@ __all__ = [
     "carry_out",
     "changed",
     "end",
+    "evidence",
+    "evidence_of",
     "first_promotion",
     "fitted",
     "forecast_trial",
@@ -139,7 +146,8 @@ __getattr__ = lazily(__name__, {
     "Risk": "risk",
     "signed": "people.saying", "told_as": "people.saying",
     "Shadow": "shadow.shadow",
-    "METHODS": "stage", "Ruling": "stage", "Scene": "stage", "Stage": "stage", "Terms": "stage",
+    "METHODS": "offline", "Check": "evidence", "Evidence": "evidence", "evidence": "evidence", "evidence_of": "evidence",
+    "Opening": "stage", "Traits": "stage", "Ruling": "stage", "Scene": "stage", "Stage": "stage", "Terms": "stage",
     "method": "stage", "recompute": "stage",
     "forecast_trial": "experiments.trial",
 })

@@ -11,7 +11,7 @@ from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import Conflict, DefinitionError, NotFound, UnknownName
 from trueup.core.json import digest
-from trueup.release.canary import Canary, watch
+from trueup.release.canary import watch
 from trueup.release.carrier import unanchored, unjudgeable, unproved
 from trueup.release.levels import next_level
 from trueup.release.people.approval import Approval
@@ -146,7 +146,7 @@ def _ruling(scene: Scene, seen: Seen) -> Ruling:
     if release.stage >= len(stages):
         return Ruling("REFUSE", "every stage has passed, and no Full() promotes it")
     stage = stages[release.stage]
-    if release.guard is not None and "levels" in release.guard and not isinstance(stage, Canary):
+    if release.guard is not None and "levels" in release.guard and not stage.guards:
         watched = watch(scene, release.guard)
         if watched.call != "HOLD":
             return watched
@@ -210,17 +210,13 @@ def _enter(scene: Scene) -> LoopState:
         return replace(scene.state, release=replace(release, parameters={}, validated=False))
     stage = stages[release.stage]
     release = replace(
-        release, parameters=stage.enter(scene), validated=release.proven and isinstance(stage, Approval)
+        release, parameters=stage.enter(scene), validated=release.proven and stage.consents
     )
     routing = scene.state.routing
-    if isinstance(stage, Canary):
-        release = replace(release, guard=release.parameters)
-        routing = _routing(scene, release, stage.slices(0))
-    elif "slices" in release.parameters:
-        parameters = dict(release.parameters)
-        slices, guard = parameters.pop("slices"), parameters.pop("guard")
-        release = replace(release, guard=guard, parameters=parameters)
-        routing = _routing(scene, release, slices)
+    parameters = dict(release.parameters)
+    if (opening := stage.opening(parameters)) is not None:
+        release = replace(release, guard=opening.guard, parameters=parameters)
+        routing = _routing(scene, release, opening.slices)
     return replace(scene.state, release=release, routing=routing)
 
 

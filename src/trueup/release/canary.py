@@ -15,9 +15,10 @@ from trueup.core.errors import ArgumentError
 from trueup.core.json import digest
 from trueup.core.values import value
 from trueup.release.queries import QUERIES
-from trueup.release.stage import SETTLE_US, Ruling, Scene, Terms, gather, method
+from trueup.release.stage import SETTLE_US, Opening, Ruling, Scene, Terms, Traits, gather
 
 if TYPE_CHECKING:
+    from trueup.state import Release
     from trueup.store import Ledger
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -26,7 +27,7 @@ LOOK_BACK = 2_000    # the champion's requests behind its frozen 95th percentile
 
 
 @value("stage.canary")
-class Canary:
+class Canary(Traits):
     """Serve the challenger to cumulative shares of the units, each step a fresh slice.
 
     `shares` are cumulative shares of all units, `step` the time that each takes. Inside a slice an
@@ -40,7 +41,9 @@ class Canary:
     evidence that nothing broke.
     """
 
+    evidence = "canary"
     draws = True
+    guards = True
 
     shares: Sequence[float] = (0.01, 0.05, 0.25)
     step: timedelta = DAY
@@ -91,8 +94,11 @@ class Canary:
             for at, (low, high) in enumerate(pairwise(edges))
         ]
 
+    def opening(self, parameters: dict[str, Any]) -> Opening:
+        return Opening(self.slices(0), parameters)
+
     def enter(self, scene: Scene) -> dict[str, Any]:
-        serving = sum(bool(getattr(type(stage), "draws", False)) for stage in scene.terms.stages)
+        serving = sum(stage.draws for stage in scene.terms.stages)
         beta = scene.terms.risk.needless_rollback / max(1, serving)
         return {
             "release": scene.release.id, "lag": _us(self.lag),
@@ -138,6 +144,11 @@ def watch(scene: Scene, parameters: dict[str, Any]) -> Ruling:
     return Ruling("HOLD", words, evidence)
 
 
+def watched(release: Release) -> tuple[str | None, dict[str, Any] | None]:
+    """The kind of evidence, and its parameters, that guards a release beside its present stage."""
+    return ("canary", release.guard) if release.guard is not None else (None, None)
+
+
 def describe(result: dict[str, Any]) -> str:
     """A canary's result in a sentence."""
     new, old = result["challenger"], result["champion"]
@@ -154,14 +165,6 @@ def champion_p95(scene: Scene) -> float | None:
         {"loop": scene.terms.loop, "candidate": scene.state.champion, "last": LOOK_BACK}, cut=scene.cut,
     ).to_pylist()
     return None if not rows or rows[0]["p95"] is None else float(rows[0]["p95"])
-
-
-@method("canary")
-def canary_result(
-    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
-) -> dict[str, Any]:
-    """Look at the matured units in the order of their exposure, from the ledger's rows alone."""
-    return canary_verdict(canary_rows(ledger, loop, parameters, cut, now), parameters, now)
 
 
 def canary_rows(

@@ -6,11 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trueup.release.experiments.ab import AB
-from trueup.release.experiments.bandit import Bandit
 from trueup.release.risk import Risk
 from trueup.release.shadow.asking import Unloadable, require_judgeable
-from trueup.release.shadow.shadow import Shadow
 from trueup.release.stage import Terms
 from trueup.state import LoopState
 
@@ -18,13 +15,9 @@ if TYPE_CHECKING:
     from trueup.store import Ledger
 
 
-def carrier(stages: Sequence[Any]) -> Shadow | AB | Bandit | None:
-    """The stage that carries the promise: the first Shadow, else the first AB or Bandit."""
-    for kinds in (Shadow, (AB, Bandit)):
-        for stage in stages:
-            if isinstance(stage, kinds):
-                return stage
-    return None
+def carrier(stages: Sequence[Any]) -> Any:
+    """The deciding stage: the first among those of the highest rank that can carry the promise, or None."""
+    return max((stage for stage in stages if stage.carries), key=lambda stage: stage.carries, default=None)
 
 
 def unanchored(stages: Sequence[Any], risk: Risk, state: LoopState) -> str | None:
@@ -34,7 +27,7 @@ def unanchored(stages: Sequence[Any], risk: Risk, state: LoopState) -> str | Non
     accepted at all.
     """
     gate = carrier(stages)
-    if gate is None or isinstance(gate, Shadow) or state.anchor in (None, state.champion):
+    if gate is None or gate.anchored or state.anchor in (None, state.champion):
         return None
     if gate.no_worse_by == 0.0 or (risk.creep or 2.0 * gate.no_worse_by) >= 1.0:
         return None
@@ -49,7 +42,7 @@ def unproved(stages: Sequence[Any]) -> str | None:
     """Why what the deciding stage proves would not be what goes on: a later stage chooses another candidate."""
     gate = carrier(stages)
     at = next((at for at, stage in enumerate(stages) if stage is gate), len(stages))
-    later = next((stage for stage in stages[at + 1 :] if isinstance(stage, AB | Bandit) and stage.arms), None)
+    later = next((stage for stage in stages[at + 1 :] if stage.chooses()), None)
     if later is None:
         return None
     name, before = type(later).__name__, type(gate).__name__
@@ -61,7 +54,7 @@ def unproved(stages: Sequence[Any]) -> str | None:
 
 def unjudgeable(ledger: Ledger, terms: Terms, candidates: Sequence[str | None]) -> str | None:
     """Why a Shadow of this release may not judge these candidates by the answers of their models, if it may not."""
-    if not any(isinstance(stage, Shadow) for stage in terms.stages):
+    if not any(stage.judges for stage in terms.stages):
         return None
     try:
         require_judgeable(ledger, terms, candidates)

@@ -7,11 +7,11 @@ from typing import Any
 
 from trueup.core.values import value
 from trueup.release.carrier import unproved
-from trueup.release.stage import Ruling, Scene, Terms
+from trueup.release.stage import Ruling, Scene, Terms, Traits
 
 
 @value("stage.full")
-class Full:
+class Full(Traits):
     """Promote. It comes last, and only after the gate that carries the promise has rejected."""
 
     def problems(self, terms: Terms) -> list[str]:

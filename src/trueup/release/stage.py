@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from trueup.core.errors import UnknownName
 from trueup.core.protocols import Predictor
 from trueup.core.task import Outcome
+from trueup.release.evidence import method, method_of
 from trueup.release.population import Population
 from trueup.release.risk import Risk
 from trueup.state import LoopState, Release
@@ -21,7 +21,6 @@ SETTLE_US = 60_000_000
 """A row may be written this long after it was received: no unit is closed before."""
 
 Call = Literal["HOLD", "PASS", "PROMOTE", "REFUSE", "ROLLBACK", "INVALID"]
-Method = Callable[["Ledger", str, dict[str, Any], int, int], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Scene:
 class Ruling:
     """What a stage says: its call, in words, with what the verdict can be recomputed from.
 
-    `evidence` is {"method", "parameters", "cut", "now", "result"}: `METHODS[method]` gives the
+    `evidence` is {"method", "parameters", "cut", "now", "result"}: its method gives the
     same result again from the same rows. `slices` are the routing's slices from now on (None: as
     they are). `candidate` is the one that goes on where a stage chose between several.
     """
@@ -75,9 +74,63 @@ class Ruling:
     candidate: str | None = None
 
 
+class Traits:
+    """What a stage says of itself; the defaults are those of a stage that only looks.
+
+    A stage inherits from this class and sets what differs.
+    """
+
+    __slots__ = ()
+
+    evidence: ClassVar[str | None] = None
+    """The kind of evidence that it rules on, if any."""
+    draws: ClassVar[bool] = False
+    """Users are drawn to arms: it takes its share of `needless_rollback`."""
+    carries: ClassVar[int] = 0
+    """Whether it can be the deciding stage: the first of the highest rank is; 0 never."""
+    anchored: ClassVar[bool] = False
+    """It compares with the anchor as well, so that small losses cannot add up."""
+    judges: ClassVar[bool] = False
+    """It asks the candidates' models itself, so that they must be loadable and take their parameters."""
+    guards: ClassVar[bool] = False
+    """Its guardrails are watched to the release's end."""
+    consents: ClassVar[bool] = False
+    """A candidate that is proven when it enters counts as validated: people decide here."""
+
+    def chooses(self) -> bool:
+        """Whether it lets one of several candidates of its own go on."""
+        return False
+
+    def opening(self, parameters: dict[str, Any]) -> Opening | None:
+        """What it opens to users when it is entered; takes its share out of `parameters`."""
+        if "slices" not in parameters:
+            return None
+        return Opening(parameters.pop("slices"), parameters.pop("guard"))
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The slices of units that a stage opens, and the parameters of the guardrails that watch them."""
+
+    slices: list[dict[str, Any]]
+    guard: dict[str, Any]
+
+
 @runtime_checkable
 class Stage(Protocol):
-    """One step of a release."""
+    """One step of a release; `Traits` has the defaults of all but the last three."""
+
+    evidence: ClassVar[str | None]
+    draws: ClassVar[bool]
+    carries: ClassVar[int]
+    anchored: ClassVar[bool]
+    judges: ClassVar[bool]
+    guards: ClassVar[bool]
+    consents: ClassVar[bool]
+
+    def chooses(self) -> bool: ...
+
+    def opening(self, parameters: dict[str, Any]) -> Opening | None: ...
 
     def enter(self, scene: Scene) -> dict[str, Any]:
         """The stage's parameters, fixed before its first look at labels."""
@@ -92,32 +145,18 @@ class Stage(Protocol):
         ...
 
 
-METHODS: dict[str, Method] = {}
-"""How evidence is recomputed, by the name that a Decision stores: `method` fills it."""
-
-
-def method(name: str) -> Callable[[Method], Method]:
-    """Register a pure function (ledger, loop, parameters, cut, now) -> result under a name."""
-
-    def register(function: Method) -> Method:
-        METHODS[name] = function
-        return function
-
-    return register
-
-
 def recompute(ledger: Ledger, loop: str, evidence: dict[str, Any]) -> dict[str, Any]:
     """The result of a recorded piece of evidence, computed again from the ledger's rows."""
-    name = evidence.get("method", "")
-    if name not in METHODS:
-        raise UnknownName("method of evidence", str(name), METHODS)
-    return METHODS[name](ledger, loop, evidence["parameters"], evidence["cut"], evidence["now"])
+    return method_of(evidence.get("method", ""))(ledger, loop, evidence["parameters"], evidence["cut"], evidence["now"])
 
 
 def gather(scene: Scene, name: str, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compute a result by its method; returns it with the evidence that reproduces it."""
-    result = METHODS[name](scene.ledger, scene.terms.loop, parameters, scene.cut, scene.now)
+    result = method_of(name)(scene.ledger, scene.terms.loop, parameters, scene.cut, scene.now)
     evidence = {
         "method": name, "parameters": parameters, "cut": scene.cut, "now": scene.now, "result": result,
     }
     return result, evidence
+
+
+__all__ = ["SETTLE_US", "Opening", "Ruling", "Scene", "Stage", "Terms", "Traits", "gather", "method", "recompute"]

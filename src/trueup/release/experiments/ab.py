@@ -20,11 +20,11 @@ from trueup.release.experiments.trial import (
     sized,
     trial_problems,
 )
-from trueup.release.stage import Ruling, Scene, Terms
+from trueup.release.stage import Ruling, Scene, Terms, Traits
 
 
 @value("stage.ab")
-class AB:
+class AB(Traits):
     """Draw units to the arms at fixed shares, and promote what is shown to be no worse by `no_worse_by`.
 
     `outcome` is the OEC, on [0, 1] with 1 the best; a unit is scored once, on its requests within the
@@ -41,7 +41,9 @@ class AB:
     champion. `units_a_day` is the planned traffic, where the log does not tell it.
     """
 
+    evidence = "experiment"
     draws = True
+    carries = 1
 
     outcome: Outcome
     no_worse_by: float = 0.01
@@ -64,6 +66,9 @@ class AB:
         if self.missing not in ("attrition", "worst"):
             raise ArgumentError(f"expected missing attrition or worst, got {self.missing!r}")
         check_trial(self)
+
+    def chooses(self) -> bool:
+        return bool(self.arms)
 
     def problems(self, terms: Terms) -> list[str]:
         return trial_problems("AB", self, terms)

@@ -22,7 +22,7 @@ from trueup.release.experiments.trial import (
     sized,
     trial_problems,
 )
-from trueup.release.stage import Ruling, Scene, Terms
+from trueup.release.stage import Ruling, Scene, Terms, Traits
 
 HOUR = timedelta(hours=1)
 MOST_NUMBERS = 2_000
@@ -30,7 +30,7 @@ MOST_NUMBERS = 2_000
 
 
 @value("stage.bandit")
-class Bandit:
+class Bandit(Traits):
     """Draw units to the arms with probabilities that follow the outcomes, never below `floor`.
 
     `policy` is "thompson" (Beta-Thompson), "epsilon" (greedy), or with `features` of the context
@@ -46,7 +46,9 @@ class Bandit:
     at the same guarantee, with the logged probabilities.
     """
 
+    evidence = "experiment"
     draws = True
+    carries = 1
 
     outcome: Outcome
     policy: Literal["thompson", "epsilon", "linucb", "lints"] = "thompson"
@@ -87,6 +89,9 @@ class Bandit:
     def contextual(self) -> bool:
         """Whether the probabilities follow from the context."""
         return self.policy in ("linucb", "lints")
+
+    def chooses(self) -> bool:
+        return bool(self.arms)
 
     def problems(self, terms: Terms) -> list[str]:
         return trial_problems("Bandit", self, terms)

@@ -59,7 +59,7 @@ def us(span: timedelta) -> int:
 
 def serves(stage: Any) -> bool:
     """Whether users are drawn in this stage, so that guardrails watch it."""
-    return bool(getattr(type(stage), "draws", False))
+    return bool(stage.draws)
 
 
 def beta(scene: Scene) -> float:

@@ -14,25 +14,17 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import ArgumentError
 from trueup.core.json import digest
 from trueup.core.values import from_json
-from trueup.release.experiments.exposed import Row, experiment_rows, window
+from trueup.release.experiments.exposed import Row, window
 from trueup.release.experiments.policies import fitted
 from trueup.release.experiments.segments import Segments
-from trueup.release.stage import SETTLE_US, method
+from trueup.release.stage import SETTLE_US
 
 if TYPE_CHECKING:
-    from trueup.store import Ledger
+    pass
 
 SAMPLE_RATIO_LEVEL = 0.001
 SILENCE = math.log(1e-6)   # a run of units without feedback so unlikely is no chance
 CALM = math.log(1e-2)      # and one so likely says nothing
-
-
-@method("experiment")
-def experiment_result(
-    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
-) -> dict[str, Any]:
-    """Score the units whose window has closed, and look whether anything voids the experiment."""
-    return experiment_verdict(experiment_rows(ledger, loop, parameters, cut, now), parameters)
 
 
 def experiment_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trueup.core.values import value
 from trueup.release.experiments.design import WEEK, experiment_id, us
 from trueup.release.experiments.trial import fallen
 from trueup.release.queries import QUERIES
-from trueup.release.stage import SETTLE_US, Ruling, Scene, Terms, gather, method
+from trueup.release.stage import SETTLE_US, Ruling, Scene, Terms, Traits, gather
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 @value("stage.interleave")
-class Interleave:
+class Interleave(Traits):
     """Mix the challenger's and the champion's ranking into one list, and credit the clicks.
 
     The application asks both models and shows what `client.interleave` gives; `outcome` names the
@@ -35,6 +35,7 @@ class Interleave:
     of credit, not of what the loop is measured by: it carries no promise, and a Shadow or an AB must.
     """
 
+    evidence = "interleaving"
     draws = True
 
     outcome: str
@@ -96,14 +97,6 @@ class Interleave:
             why = "the horizon is reached" if result["finished"] else f"{self.max_time} have passed"
             return Ruling("REFUSE", f"not shown to be preferred, and {why}: {words}", evidence)
         return Ruling("HOLD", words, evidence)
-
-
-@method("interleaving")
-def interleaving_result(
-    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
-) -> dict[str, Any]:
-    """One score a unit, from its first session, in the order of exposure."""
-    return interleaving_verdict(interleaving_rows(ledger, loop, parameters, cut, now), parameters)
 
 
 def interleaving_rows(

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trueup.core.facts import Table
+
 MOST = 20
 """Values of one segment that are told apart; the others are put together."""
 
@@ -45,3 +47,14 @@ class Segments:
             }
             for name, values in self._sums.items()
         }
+
+
+def segment_facts(segments: Mapping[str, Any]) -> tuple[Table, ...]:
+    """A table for each segment: every value's mean and units, by arm."""
+    return tuple(
+        Table(
+            f"by {segment} (reported, decides nothing)", (segment, "arm", "mean", "units"),
+            tuple((value, arm, cell["mean"], cell["units"]) for value, arms in values.items() for arm, cell in arms.items()),
+        )
+        for segment, values in segments.items() if values
+    )

@@ -13,6 +13,7 @@ from trueup.core.errors import ArgumentError
 from trueup.core.task import Outcome
 from trueup.core.values import to_json
 from trueup.release.canary import champion_p95
+from trueup.release.carrier import carrier
 from trueup.release.experiments.design import (
     MOST_UNITS,
     USUAL_RATE,
@@ -216,6 +217,4 @@ def rule_trial(scene: Scene, trial: Trial) -> tuple[Ruling, dict[str, Any] | Non
 
 def carries(scene: Scene) -> bool:
     """Whether the present stage is the one gate that carries the promise."""
-    from trueup.release.carrier import carrier
-
     return carrier(scene.terms.stages) is scene.terms.stages[scene.release.stage]

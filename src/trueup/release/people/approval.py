@@ -11,7 +11,7 @@ from trueup.core.errors import ArgumentError
 from trueup.core.values import from_json, value
 from trueup.release.people.consent import judge, request
 from trueup.release.people.keys import check_public
-from trueup.release.stage import Ruling, Scene, Terms
+from trueup.release.stage import Ruling, Scene, Terms, Traits
 from trueup.state import definition
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Approver:
 
 
 @value("stage.approval")
-class Approval:
+class Approval(Traits):
     """Wait until people approve this very candidate.
 
     `by` says who: a text is recorded and lets anybody approve; a list of names and `Approver`s lets
@@ -45,6 +45,8 @@ class Approval:
     for ever) ends the wait as a refusal; `valid` (None: for ever) is how long an approval counts,
     so it must outlast the time to the next look. People are reminded every `remind` (None: never).
     """
+
+    consents = True
 
     by: str | Sequence[str | Approver] = "anybody"
     max_time: timedelta | None = None

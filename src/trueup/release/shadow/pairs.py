@@ -17,7 +17,7 @@ from trueup.release.queries import QUERIES
 from trueup.release.shadow.asking import ask, loaded, measured
 from trueup.release.shadow.audits import ASKED, BASE, NEW, OLD, audited
 from trueup.release.shadow.audits import asked as people_asked
-from trueup.release.stage import SETTLE_US, Scene, method
+from trueup.release.stage import SETTLE_US, Scene
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
@@ -82,14 +82,6 @@ def changed(parameters: dict[str, Any]) -> str | None:
     except TrueupError as error:
         return f"the scorer cannot be read any more: {error.message}"
     return None if same else "the scorer's code is not the one that the shadow began with"
-
-
-@method("shadow")
-def shadow_result(
-    ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int
-) -> dict[str, Any]:
-    """Score the complete units in the order of their exposure, up to the first that is unanswered."""
-    return shadow_verdict(shadow_scores(ledger, loop, parameters, cut, now), parameters)
 
 
 def shadow_scores(

@@ -20,16 +20,15 @@ from trueup.core.task import Outcome
 from trueup.core.values import to_json, value
 from trueup.release.shadow.asking import require_judgeable
 from trueup.release.shadow.audits import Audit
+from trueup.release.shadow.evidence import COVERAGE
 from trueup.release.shadow.pairs import answer_inputs, changed, disagreement
-from trueup.release.stage import Ruling, Scene, Terms, gather
+from trueup.release.stage import Ruling, Scene, Terms, Traits, gather
 
 HOUR = timedelta(hours=1)
-COVERAGE = 0.95
-"""The share of the labelled units that must have been scored: under it there is no verdict."""
 
 
 @value("stage.shadow")
-class Shadow:
+class Shadow(Traits):
     """Score challenger and champion on the same fresh units, out of the users' sight.
 
     `units` is the horizon N, in labelled pairs: None lets the forecast choose it when the stage is
@@ -48,6 +47,11 @@ class Shadow:
     Candidates that have parameters are judged only where their models take them (a ParameterPredictor):
     else no release begins, since the models' answers are not what users see.
     """
+
+    evidence = "shadow"
+    carries = 2
+    anchored = True
+    judges = True
 
     scorer: Scorer
     no_worse_by: float = 0.05
