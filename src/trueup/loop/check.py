@@ -159,10 +159,11 @@ def _parameters(loop: Loop) -> Iterator[Problem]:
     from trueup.models import LocalModel, require_parameters
 
     given = {one.name: one.default for one in loop.task.parameters}
-    for stage in loop.release:
+    stages: tuple[object, ...] = tuple(loop.release)
+    for stage in stages:
         if isinstance(stage, AB | Bandit):
             given |= {name: None for arm in stage.arms.values() for name in arm}
-    if not given or not any(isinstance(stage, Shadow) for stage in loop.release):
+    if not given or not any(stage.judges for stage in loop.release):
         return
     if loop.champion is None or isinstance(loop.champion, LocalModel):
         yield Problem(

@@ -156,7 +156,8 @@ class Loop:
     @property
     def carrier(self) -> Shadow | AB | Bandit | None:
         """The stage that carries the promise: the paired shadow, or else the first experiment."""
-        return carrier(self.release)
+        found: Shadow | AB | Bandit | None = carrier(self.release)
+        return found
 
     def golden(self) -> list[Any]:
         """The golden sets that gates name, each once: always excluded from training."""

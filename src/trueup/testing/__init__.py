@@ -5,6 +5,7 @@ from trueup.core.clock import ManualClock
 from trueup.testing.conformance import (
     check_publisher,
     check_scorer,
+    check_stage,
     check_trainer,
     check_trigger,
     check_value,
@@ -20,6 +21,7 @@ __all__ = [
     "Traffic",
     "check_publisher",
     "check_scorer",
+    "check_stage",
     "check_trainer",
     "check_trigger",
     "check_value",

@@ -168,3 +168,27 @@ def _write(path: Path, rows: Sequence[tuple[Any, Any]]) -> Path:
     }
     pq.write_table(pa.table(columns), path)
     return path
+
+
+def check_stage(stage: Any, result: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None) -> None:
+    """A stage is a value with all of a stage's traits, and its kind of evidence is registered.
+
+    With a `result` of its evidence and the `parameters` that gave it, its facts are of the vocabulary and
+    survive JSON, its notes bring their words, and the result with `invalid` set does not pass. Raises AssertionError.
+    """
+    from trueup.core.facts import Note, fact_from_plain, fact_to_plain
+    from trueup.core.json import dumps, loads
+    from trueup.release import Stage, evidence_of
+
+    check_value(stage)
+    assert isinstance(stage, Stage), f"{kind_of(stage)} is no Stage: inherit trueup.release.Traits, and define enter, rule and problems"
+    if stage.evidence is None:
+        return
+    kind = evidence_of(stage.evidence)
+    if result is None or parameters is None:
+        return
+    for fact in (*kind.facts(dict(result), parameters), kind.summary(dict(result), parameters)):
+        assert fact_from_plain(loads(dumps(fact_to_plain(fact)))) == fact, f"{fact!r} does not come back from its JSON"
+        if isinstance(fact, Note):
+            assert fact.text.format(**fact.values), f"{fact.code} has no text"
+    assert not kind.passes({**result, "invalid": "voided"}, parameters, 0), f"{kind.name} passes an invalid result"
