@@ -20,6 +20,7 @@ from trueup.evaluate import Accuracy
 from trueup.loop import Loop, why
 from trueup.loop.card import read_card
 from trueup.loop.receipts import path_of, verify_receipt
+from trueup.models import ConstantModel
 from trueup.release import Full, Shadow, evidence_of
 from trueup.release.offline import passes
 from trueup.state import read
@@ -48,7 +49,7 @@ def test_a_stage_of_another_package_is_run_explained_and_verified(plugin: Any, t
     check_stage(stage)
     loop = Loop(
         name="toys", task=Task("sentence", "kind", "user"), outcomes=[Outcome.of_input("kind", within=DAY)],
-        look=Cron("daily"), when=[Cron("0 0 */5 * *")], recipe=Recipe(window=14 * DAY, min_rows=100, curate=[CapPerUnit(0.05), Deduplicate()]),
+        look=Cron("daily"), champion=ConstantModel("animal"), when=[Cron("0 0 */5 * *")], recipe=Recipe(window=14 * DAY, min_rows=100, curate=[CapPerUnit(0.05), Deduplicate()]),
         trainer=Sklearn("logistic"), release=[Shadow(Accuracy(), no_worse_by=0.2, max_time=30 * DAY), stage, Full()],
     )
     cards: list[Any] = []
@@ -58,11 +59,12 @@ def test_a_stage_of_another_package_is_run_explained_and_verified(plugin: Any, t
         if state.release is not None and state.release.stage == 1:
             cards.append(read_card(tmp_path, "toys", state))
 
-    with simulate(loop, ToyTraffic(1), start=START, until=START + 20 * DAY, home=tmp_path, after=after) as found:
+    with simulate(loop, ToyTraffic(1), start=START, until=START + 12 * DAY, home=tmp_path, after=after) as found:
         passed = next(one for one in found.decisions if one.evidence.get("method") == "volume" and one.verdict == "PASS")
         told = why(found.ledger, passed.id)
         assert told.matches is True
         assert any("good requests of 150 wanted" in line for line in told.lines)
+        check_stage(stage, passed.evidence["result"], passed.evidence["parameters"])
         assert told.to_json()["verdicts"][0]["facts"][0]["code"] == "volume.seen"
         promoted = next(one for one in found.decisions if one.kind == "promote" and one.evidence.get("release"))
         shown = verify_receipt(path_of(tmp_path, promoted))

@@ -26,7 +26,7 @@ class VolumeEvidence(Evidence):
         return {"units": len(rows["rows"]), "good": good, "enough": good >= parameters["least"], "invalid": None}
 
     def passes(self, result: dict[str, Any], parameters: Any, now: int) -> bool:
-        return bool(result["enough"])
+        return not result["invalid"] and bool(result["enough"])
 
     def private(self, rows: dict[str, Any], hide: Callable[[Any], str]) -> dict[str, Any]:
         return {"rows": [[hide(unit), fine] for unit, fine in rows["rows"]]}
