@@ -120,13 +120,20 @@ class Opening:
 class Stage(Protocol):
     """One step of a release; `Traits` has the defaults of all but the last three."""
 
-    evidence: ClassVar[str | None]
-    draws: ClassVar[bool]
-    carries: ClassVar[int]
-    anchored: ClassVar[bool]
-    judges: ClassVar[bool]
-    guards: ClassVar[bool]
-    consents: ClassVar[bool]
+    @property
+    def evidence(self) -> str | None: ...
+    @property
+    def draws(self) -> bool: ...
+    @property
+    def carries(self) -> int: ...
+    @property
+    def anchored(self) -> bool: ...
+    @property
+    def judges(self) -> bool: ...
+    @property
+    def guards(self) -> bool: ...
+    @property
+    def consents(self) -> bool: ...
 
     def chooses(self) -> bool: ...
 
