@@ -6,7 +6,7 @@ A step proves nothing: it holds, goes on, or rolls back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -184,8 +184,8 @@ def canary_rows(
 
 def canary_verdict(told: dict[str, Any], parameters: dict[str, Any], now: int) -> dict[str, Any]:
     """The findings from the units alone; no ledger."""
-    rows, invalid = told["rows"], told["invalid"]
-    tests, ratio = _tests(parameters), _ratio()
+    rows, tests, ratio = told["rows"], _tests(parameters), _ratio()
+    invalid = told["invalid"] or outside((row["pi"] for row in rows), parameters.get("pi_range"))
     p95 = parameters["p95"]
     complete = now - SETTLE_US - parameters["window"] - parameters["lag"]
     result: dict[str, Any] = {"units": len(rows), "p95": p95, "lag": parameters["lag"] / 1e6}
@@ -218,15 +218,26 @@ def canary_verdict(told: dict[str, Any], parameters: dict[str, Any], now: int) -
     return result
 
 
+def outside(shares: Iterable[float], pi_range: Sequence[float] | None) -> str | None:
+    """Why units drawn with these probabilities do not belong to a test with a declared range, if they do not."""
+    if pi_range is None:
+        return None
+    low, high = pi_range
+    far = next((pi for pi in shares if not low * (1 - 1e-12) <= pi <= high * (1 + 1e-12)), None)
+    return None if far is None else f"an assignment came with a propensity of {far:g}, outside the declared [{low:g}, {high:g}]"
+
+
 def _tests(parameters: dict[str, Any]) -> dict[str, Any]:
     from trueup.stats import ErrorCount, HarmTest
 
     levels, units = parameters["levels"], parameters["units"]
-    return {
-        "count": ErrorCount(levels["count"], parameters["tolerance"]),
-        "burden": HarmTest(levels["burden"], parameters["tolerance_abs"], units),
-        "latency": HarmTest(levels["latency"], parameters["tolerance_abs"], units),
+    low, high = parameters.get("pi_range") or (None, None)
+    count = ErrorCount(levels["count"], parameters["tolerance"], pi_min=low, pi_max=high)
+    harm = {
+        name: HarmTest(levels[name], parameters["tolerance_abs"], units, pi_min=low, pi_max=high)
+        for name in ("burden", "latency")
     }
+    return {"count": count, **harm}
 
 
 def _ratio() -> Any:

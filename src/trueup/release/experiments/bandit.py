@@ -109,6 +109,8 @@ class Bandit(Traits):
             "prior": USUAL_RATE if forecast["base"] is None else forecast["base"],
             "features": [{"name": one.name, "low": one.low, "high": one.high} for one in self.features],
         }
+        if self.policy == "thompson":
+            policy["integral"] = "quantiles"
         names = ["champion", *arms]
         return enter_trial(
             scene, self, arms, forecast, moves=True, policy=policy, every=us(self.every),

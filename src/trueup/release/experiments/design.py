@@ -75,13 +75,15 @@ def experiment_id(scene: Scene) -> str:
 
 def guard_of(
     guardrails: Guardrails, level: float, experiment: str, horizon: int, p95: float | None,
-    moves: bool = False,
+    moves: bool = False, pi_range: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """Parameters of the canary's method for an experiment's guardrails."""
+    """Parameters of the canary's method for an experiment's guardrails. `pi_range` bounds the challengers'
+    probability where it follows from the context: the guardrails are then about the mean over contexts."""
     return {
         "release": experiment, "lag": us(guardrails.lag), "window": us(guardrails.window),
         "tolerance": guardrails.tolerance, "tolerance_abs": guardrails.tolerance_abs, "units": horizon,
         "levels": {"count": level / 4, "burden": level / 4, "latency": level / 2}, "p95": p95, "moves": moves,
+        **({} if pi_range is None else {"pi_range": list(pi_range)}),
     }
 
 

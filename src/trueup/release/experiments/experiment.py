@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trueup.core.errors import ArgumentError
 from trueup.core.json import digest
 from trueup.core.values import from_json
+from trueup.release.canary import outside
 from trueup.release.experiments.exposed import Row, window
 from trueup.release.experiments.policies import fitted
 from trueup.release.experiments.segments import Segments
 from trueup.release.stage import SETTLE_US
 
-if TYPE_CHECKING:
-    pass
-
 SAMPLE_RATIO_LEVEL = 0.001
-SILENCE = math.log(1e-6)   # a run of units without feedback so unlikely is no chance
+SILENCE_LEVEL = 1e-6       # a run of units without feedback so unlikely is no chance
 CALM = math.log(1e-2)      # and one so likely says nothing
 
 
@@ -32,6 +30,7 @@ def experiment_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict
     rows = told["rows"]
     scored = scored_of(rows, told["outcome"], parameters["outcome"])
     invalid = told["invalid"] or told["outcome"]["wrong"] or unbounded(told, parameters)
+    invalid = invalid or outside((1.0 - row["shares"]["champion"] for row in rows), parameters["pi_range"])
     result: dict[str, Any] = {
         "units": len(rows), "matured": len(scored),
         "complete": sum(one["y"] is not None for one in scored),
@@ -47,7 +46,9 @@ def experiment_verdict(told: dict[str, Any], parameters: dict[str, Any]) -> dict
         elif parameters["missing"] == "attrition" and found["complete"][1]:
             invalid = "outcomes are missing more often in one arm (differing attrition)"
         else:
-            invalid = half_refreshed(scored, parameters["names"])
+            stopped = _quiet if "silence" in parameters else _quiet_by_own_rate
+            if quiet := stopped(scored, parameters):
+                invalid = f"the look is not whole: feedback on {quiet} has stopped, and goes on elsewhere"
     result["arms"] = by_arm(scored, parameters["names"])
     result["tests"] = {} if invalid else tests(parameters, scored)
     result["harms"] = {} if invalid else harms(told, parameters)
@@ -69,10 +70,20 @@ def scored_of(rows: Sequence[Row], found: Mapping[str, Any], outcome: Mapping[st
 
 
 def sample_ratio(parameters: Mapping[str, Any], rows: Sequence[Row]) -> tuple[dict[str, Any], bool]:
-    """Whether each challenger came as often as was logged: the evidence of the worst, and an alarm."""
-    from trueup.stats import SampleRatio
+    """Whether the arms came as often as was logged: the evidence against it, and an alarm.
+
+    Two arms are tested by `SampleRatio`, several by one `ArmsRatio`. Experiments that began before it was
+    have no "ratio" among their parameters: each challenger at its part of the level, the worst is told.
+    """
+    from trueup.stats import ArmsRatio, SampleRatio
 
     challengers = parameters["names"][1:]
+    if "ratio" in parameters and len(challengers) > 1:
+        number = {name: at for at, name in enumerate(parameters["names"])}
+        together = ArmsRatio(SAMPLE_RATIO_LEVEL, len(number))
+        for row in rows:
+            together.update(number[row["arm"]], [row["shares"][name] for name in number])
+        return {"wealth": together.wealth, "line": 1.0 / SAMPLE_RATIO_LEVEL}, together.alarm
     level = SAMPLE_RATIO_LEVEL / len(challengers)
     ratios = {name: SampleRatio(level) for name in challengers}
     for row in rows:
@@ -82,20 +93,31 @@ def sample_ratio(parameters: Mapping[str, Any], rows: Sequence[Row]) -> tuple[di
     return {"wealth": worst, "line": 1.0 / level}, any(ratio.alarm for ratio in ratios.values())
 
 
-def half_refreshed(scored: Sequence[Row], names: Sequence[str]) -> str | None:
-    """Whether feedback stopped for one arm while it goes on for another: a look that is not whole."""
+def _quiet(scored: Sequence[Row], parameters: Mapping[str, Any]) -> str | None:
+    """The arm whose feedback stopped while it goes on for others: a look that is not whole."""
+    from trueup.stats import silence
+
+    for name in parameters["names"]:
+        told = [one for one in scored if one["told"] and 0.0 < one["shares"][name] < 1.0]
+        mine = [one["arm"] == name for one in told]
+        if sum(mine) >= 20 and silence(mine, [one["shares"][name] for one in told]) < math.log(parameters["silence"]):
+            return str(name)
+    return None
+
+
+def _quiet_by_own_rate(scored: Sequence[Row], parameters: Mapping[str, Any]) -> str | None:
+    """The same for experiments that began when an arm's silence was held against its own rate, which a
+    season changes."""
     silence: dict[str, float] = {}
-    for name in names:
+    for name in parameters["names"]:
         told = [one["told"] > 0 for one in scored if one["arm"] == name]
         run = next((at for at, one in enumerate(reversed(told)) if one), len(told))
         before = told[: len(told) - run]
         if sum(before) < 20:
             return None
         silence[name] = run * math.log1p(-min(sum(before) / len(before), 1.0 - 1e-9))
-    quiet = [name for name, log in silence.items() if log < SILENCE]
-    if quiet and any(log > CALM for log in silence.values()):
-        return f"the look is not whole: feedback on {quiet[0]} has stopped, and goes on elsewhere"
-    return None
+    quiet = [name for name, log in silence.items() if log < math.log(SILENCE_LEVEL)]
+    return quiet[0] if quiet and any(log > CALM for log in silence.values()) else None
 
 
 def by_arm(scored: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:

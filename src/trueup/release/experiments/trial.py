@@ -26,7 +26,13 @@ from trueup.release.experiments.design import (
     past,
     us,
 )
-from trueup.release.experiments.experiment import check_arms, describe, harmed, winner
+from trueup.release.experiments.experiment import (
+    SILENCE_LEVEL,
+    check_arms,
+    describe,
+    harmed,
+    winner,
+)
 from trueup.release.stage import Ruling, Scene, Terms, gather
 from trueup.state import LoopState, candidate, register
 
@@ -161,9 +167,10 @@ def enter_trial(
         "margin": trial.no_worse_by, "horizon": forecast["units"], "w": W, "min_time": us(trial.min_time),
         "hypothesis": trial.hypothesis, "unit": scene.terms.unit, "segments": list(trial.segments),
         "harms": harms_of(trial.guardrails, level / 2), "forecast": forecast,
-        "missing": "attrition", "moves": False, "pi_range": None, "policy": None,
+        "missing": "attrition", "moves": False, "pi_range": None, "policy": None, "silence": SILENCE_LEVEL, "ratio": "arms",
         "guard": guard_of(
-            trial.guardrails, guarded, experiment, forecast["units"], champion_p95(scene), more.get("moves", False)
+            trial.guardrails, guarded, experiment, forecast["units"], champion_p95(scene), more.get("moves", False),
+            more.get("pi_range"),
         ),
         **more,
     }

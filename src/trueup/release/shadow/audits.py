@@ -85,13 +85,13 @@ def audited(
     return {
         "n": test.n, "wealth": float(test.wealth), "rejected": bool(test.rejected), "finished": bool(test.finished),
         "crossed_at": test.crossed_at, "lam": float(test.lam),
-        "audits": {"asked": wanted, "answered": sum(one is not None for one in people), **_powered(judged, people)},
+        "audits": {"asked": wanted, "answered": sum(one is not None for one in people), **_powered(judged, people, parameters["audit"])},
     }
 
 
-def _powered(judged: list[float], people: list[float | None]) -> dict[str, Any]:
+def _powered(judged: list[float], people: list[float | None], audit: dict[str, Any]) -> dict[str, Any]:
     """People's mean difference with a 95 % interval, sharpened by the judge's (PPI++); for people, it
-    decides nothing."""
+    decides nothing. Shadows that began without "saved" tell of labels saved where the judge was not used too."""
     from trueup.stats import ppi_mean
 
     told = [(mine, one) for mine, one in zip(judged, people, strict=True) if one is not None]
@@ -100,9 +100,10 @@ def _powered(judged: list[float], people: list[float | None]) -> dict[str, Any]:
     if len(told) < 20 or len(far) < 2:
         return {"bias": bias, "ppi": None}
     found = ppi_mean([one for _, one in told], [mine for mine, _ in told], far)
-    return {"bias": bias, "ppi": {
-        "mean": found.mean, "interval": list(found.interval), "correlation": found.correlation, "saved": found.saved,
-    }}
+    rho, saved = found.correlation, found.saved
+    if "saved" not in audit:
+        saved = rho * rho * len(far) / (len(told) + len(far))
+    return {"bias": bias, "ppi": {"mean": found.mean, "interval": list(found.interval), "correlation": rho, "saved": saved}}
 
 
 @dataclass(frozen=True, slots=True)

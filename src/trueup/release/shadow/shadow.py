@@ -142,7 +142,7 @@ class Shadow(Traits):
             within = max(within, said.within)
             audit = {"audit": {
                 "share": self.audit.share, "outcome": said.name, "scorer": to_json(self.audit.scorer or self.scorer),
-                "salt": f"{scene.terms.loop}/{release.id}/audit",
+                "salt": f"{scene.terms.loop}/{release.id}/audit", "saved": "used",
             }}
         return {
             **audit, "candidate": release.candidate, "champion": scene.state.champion,
