@@ -257,7 +257,7 @@ def test_a_model_of_parameters_comes_back_from_its_folder(tmp_path: Path) -> Non
 # -- what is proved is what goes on --------------------------------------------------------------------
 
 
-class Passes:
+class Passes(Traits):
     """A stage of somebody's own, which may prove, or let another candidate go on."""
 
     def __init__(self, *, proven: bool = False, candidate: str | None = None) -> None:

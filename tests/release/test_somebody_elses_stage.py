@@ -20,8 +20,9 @@ from trueup.evaluate import Accuracy
 from trueup.loop import Loop, why
 from trueup.loop.card import read_card
 from trueup.loop.receipts import path_of, verify_receipt
+from trueup.loop.status import lines, status
 from trueup.models import ConstantModel
-from trueup.release import Full, Shadow, evidence_of
+from trueup.release import AB, Approval, Bandit, Canary, Full, Interleave, Shadow, evidence_of
 from trueup.release.offline import passes
 from trueup.state import read
 from trueup.testing import ToyTraffic, check_stage, simulate
@@ -29,6 +30,7 @@ from trueup.train import Sklearn
 from trueup.triggers import Cron
 
 DAY, START = timedelta(days=1), datetime(2026, 1, 1, tzinfo=UTC)
+CLICK = Outcome.boolean("click", within=timedelta(hours=1))
 
 
 @pytest.fixture
@@ -53,11 +55,13 @@ def test_a_stage_of_another_package_is_run_explained_and_verified(plugin: Any, t
         trainer=Sklearn("logistic"), release=[Shadow(Accuracy(), no_worse_by=0.2, max_time=30 * DAY), stage, Full()],
     )
     cards: list[Any] = []
+    shown_by_status: list[Any] = []
 
     def after(ledger: Any, _: Any) -> None:
         state = read(ledger, "toys")[1]
         if state.release is not None and state.release.stage == 1:
             cards.append(read_card(tmp_path, "toys", state))
+            shown_by_status.append(status(ledger, "toys"))
 
     with simulate(loop, ToyTraffic(1), start=START, until=START + 12 * DAY, home=tmp_path, after=after) as found:
         passed = next(one for one in found.decisions if one.evidence.get("method") == "volume" and one.verdict == "PASS")
@@ -72,3 +76,19 @@ def test_a_stage_of_another_package_is_run_explained_and_verified(plugin: Any, t
         assert any("volume: " in line for line in shown.lines)
         assert cards
         assert cards[0]["checks"][0]["name"] == "evidence"
+        assert shown_by_status[0].stage.startswith("volume (2 of 3)")
+        assert "  green  evidence: valid" in lines(shown_by_status[0])
+
+
+@pytest.mark.parametrize("stage", [
+    Shadow(Accuracy()), Canary(0.1), AB(CLICK, no_worse_by=0.02), Bandit(CLICK, no_worse_by=0.02), Interleave("opened"),
+    Approval(by="owners"), Full(),
+], ids=lambda stage: type(stage).__name__)  # fmt: skip
+def test_the_stages_that_come_with_it_hold_to_the_same_contract(stage: Any) -> None:
+    check_stage(stage)
+
+
+def test_a_stage_that_decides_on_evidence_that_does_not_is_refused(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin.Volume, "carries", 1)
+    with pytest.raises(AssertionError, match="volume is not deciding"):
+        check_stage(plugin.Volume())

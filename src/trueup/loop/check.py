@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import TrueupError
 from trueup.core.secrets import Env, File
 from trueup.core.task import Outcome
-from trueup.release import AB, Bandit, Full, Shadow, unproved
+from trueup.release import unproved
 from trueup.triggers import Feedback
 
 if TYPE_CHECKING:
@@ -126,14 +126,14 @@ def _release(loop: Loop) -> Iterator[Problem]:
     if not loop.release:
         yield Problem("release", "no stage: no candidate can reach production", severe=False)
         return
-    if not isinstance(loop.release[-1], Full):
+    if not loop.release[-1].promotes:
         yield Problem("release", "the last stage must be Full()")
     if loop.carrier is None:
         yield Problem(
             "release", "no stage carries the promise: put a Shadow on a label of the input, or an AB on an outcome of "
             "the answers shown, before Full()"
         )
-    elif not isinstance(loop.carrier, Shadow) and loop.carrier.no_worse_by > 0.0:
+    elif not loop.carrier.anchored and loop.carrier.no_worse_by > 0.0:
         yield Problem(
             "release", "the A/B carries the promise while the champion is the anchor; after a promotion with a margin "
             "above 0 the next release needs a Shadow as well, which answers for the anchor, or a person who names the champion the anchor (trueup "
@@ -159,10 +159,8 @@ def _parameters(loop: Loop) -> Iterator[Problem]:
     from trueup.models import LocalModel, require_parameters
 
     given = {one.name: one.default for one in loop.task.parameters}
-    stages: tuple[object, ...] = tuple(loop.release)
-    for stage in stages:
-        if isinstance(stage, AB | Bandit):
-            given |= {name: None for arm in stage.arms.values() for name in arm}
+    for stage in loop.release:
+        given |= dict.fromkeys(stage.varies())
     if not given or not any(stage.judges for stage in loop.release):
         return
     if loop.champion is None or isinstance(loop.champion, LocalModel):

@@ -14,6 +14,8 @@ from trueup.release.stage import Ruling, Scene, Terms, Traits
 class Full(Traits):
     """Promote. It comes last, and only after the gate that carries the promise has rejected."""
 
+    promotes = True
+
     def problems(self, terms: Terms) -> list[str]:
         last = terms.stages and terms.stages[-1] is self
         return [] if last else ["Full must be the last stage of a release"]

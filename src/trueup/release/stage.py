@@ -96,10 +96,16 @@ class Traits:
     """Its guardrails are watched to the release's end."""
     consents: ClassVar[bool] = False
     """A candidate that is proven when it enters counts as validated: people decide here."""
+    promotes: ClassVar[bool] = False
+    """It makes the challenger the champion: it must be the last one."""
 
     def chooses(self) -> bool:
         """Whether it lets one of several candidates of its own go on."""
         return False
+
+    def varies(self) -> frozenset[str]:
+        """The parameters of candidates that its own arms give values to."""
+        return frozenset()
 
     def opening(self, parameters: dict[str, Any]) -> Opening | None:
         """What it opens to users when it is entered; takes its share out of `parameters`."""
@@ -134,8 +140,12 @@ class Stage(Protocol):
     def guards(self) -> bool: ...
     @property
     def consents(self) -> bool: ...
+    @property
+    def promotes(self) -> bool: ...
 
     def chooses(self) -> bool: ...
+
+    def varies(self) -> frozenset[str]: ...
 
     def opening(self, parameters: dict[str, Any]) -> Opening | None: ...
 

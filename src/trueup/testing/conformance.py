@@ -182,9 +182,12 @@ def check_stage(stage: Any, result: Mapping[str, Any] | None = None, parameters:
 
     check_value(stage)
     assert isinstance(stage, Stage), f"{kind_of(stage)} is no Stage: inherit trueup.release.Traits, and define enter, rule and problems"
+    assert isinstance(stage.varies(), frozenset), f"{kind_of(stage)}.varies() must give a frozenset of names"
     if stage.evidence is None:
+        assert not stage.carries, f"{kind_of(stage)} carries the promise, and names no kind of evidence"
         return
     kind = evidence_of(stage.evidence)
+    assert kind.deciding or not stage.carries, f"{kind_of(stage)} carries the promise, and {kind.name} is not deciding"
     if result is None or parameters is None:
         return
     for fact in (*kind.facts(dict(result), parameters), kind.summary(dict(result), parameters)):

@@ -70,6 +70,9 @@ class AB(Traits):
     def chooses(self) -> bool:
         return bool(self.arms)
 
+    def varies(self) -> frozenset[str]:
+        return frozenset(name for given in self.arms.values() for name in given)
+
     def problems(self, terms: Terms) -> list[str]:
         return trial_problems("AB", self, terms)
 

@@ -93,6 +93,14 @@ class Bandit(Traits):
     def chooses(self) -> bool:
         return bool(self.arms)
 
+    def varies(self) -> frozenset[str]:
+        return frozenset(name for given in self.arms.values() for name in given)
+
+    @property
+    def share(self) -> float | None:
+        """None: the arms start equal, then the policy draws them."""
+        return None
+
     def problems(self, terms: Terms) -> list[str]:
         return trial_problems("Bandit", self, terms)
 

@@ -51,6 +51,8 @@ class Trial(Protocol):
     @property
     def no_worse_by(self) -> float: ...
     @property
+    def share(self) -> float | None: ...
+    @property
     def traffic(self) -> float: ...
     @property
     def units(self) -> int | None: ...
@@ -140,12 +142,12 @@ def horizon_of(scene: Scene, trial: Trial, pi: float, both: float, level: float)
 
 
 def forecast_trial(
-    terms: Terms, trial: Any, ledger: Ledger, state: LoopState, *, level: float, cut: int, now: int
+    terms: Terms, trial: Trial, ledger: Ledger, state: LoopState, *, level: float, cut: int, now: int
 ) -> dict[str, Any]:
     """What an experiment will need, asked before it begins: units, days, power, and words (REL-06)."""
     scene = Scene(ledger, terms, state, None, cut, now)  # type: ignore[arg-type]
     challengers = len(trial.arms or ("challenger",))
-    return sized(scene, trial, challengers, getattr(trial, "share", None), level)
+    return sized(scene, trial, challengers, trial.share, level)
 
 
 def sized(scene: Scene, trial: Trial, challengers: int, share: float | None, level: float) -> dict[str, Any]:
