@@ -308,11 +308,11 @@ def test_status_shows_an_ab_by_what_its_look_has_computed(tmp_path: Path, monkey
     stand.clock.advance(2 * HOUR)
     done: dict[str, int] = {"experiment": 0, "canary": 0}
     for name in done:
-        def counted(*given: Any, name: str = name, usual: Any = METHODS[name]) -> Any:
+        def counted(*given: Any, name: str = name, usual: Any = METHODS[name].result) -> Any:
             done[name] += 1
             return usual(*given)
 
-        monkeypatch.setitem(METHODS, name, counted)
+        monkeypatch.setattr(METHODS[name], "result", counted)
     run(loop, stand.ledger)
     looks = sum(one.kind == "look" for one in stand.ledger.decisions(NAME, newest=True, limit=1))
     assert done["experiment"] <= 1 + looks, "once a ruling, and never for the card"

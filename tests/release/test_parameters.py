@@ -22,7 +22,7 @@ from trueup.evaluate import Accuracy, AtLeast
 from trueup.loop.context import Context
 from trueup.loop.steps import gates
 from trueup.models import ConstantModel, ParameterFunctionModel, load
-from trueup.release import AB, Approval, Full, Ruling, Shadow, Terms, advance, offer
+from trueup.release import AB, Approval, Full, Ruling, Shadow, Terms, Traits, advance, offer
 from trueup.state import LoopState, candidate, decide, read, register
 from trueup.store import Ledger
 from trueup.testing import ToyTraffic, check_value, simulate

@@ -22,7 +22,19 @@ from trueup.loop.card import read_card
 from trueup.loop.receipts import path_of, verify_receipt
 from trueup.loop.status import lines, status
 from trueup.models import ConstantModel
-from trueup.release import AB, Approval, Bandit, Canary, Full, Interleave, Shadow, evidence_of
+from trueup.release import (
+    AB,
+    METHODS,
+    Approval,
+    Bandit,
+    Canary,
+    Full,
+    Interleave,
+    Shadow,
+    evidence_of,
+    method,
+    recompute,
+)
 from trueup.release.offline import passes
 from trueup.state import read
 from trueup.testing import ToyTraffic, check_stage, simulate
@@ -44,6 +56,17 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_an_unknown_kind_is_an_error_and_never_a_pass() -> None:
     with pytest.raises(UnknownName, match="my_stage"):
         passes("my_stage", {"invalid": None}, {}, 0)
+
+
+def test_a_kind_that_is_one_function_is_recomputed_and_never_passes() -> None:
+    method("counted")(lambda ledger, loop, parameters, cut, now: {"units": parameters["n"], "invalid": None})
+    given: Any = {"method": "counted", "parameters": {"n": 3}, "cut": 0, "now": 0}
+    nowhere: Any = None
+    assert recompute(nowhere, "l", given)["units"] == 3
+    assert not passes("counted", {"units": 3, "invalid": None}, {"n": 3}, 0)
+    del METHODS["counted"]
+    with pytest.raises(UnknownName, match="counted"):
+        recompute(nowhere, "l", given)
 
 
 def test_a_stage_of_another_package_is_run_explained_and_verified(plugin: Any, tmp_path: Path) -> None:

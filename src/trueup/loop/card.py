@@ -18,7 +18,7 @@ from trueup.core.errors import TrueupError
 from trueup.core.json import dumps, loads
 from trueup.release import Ruling
 from trueup.release.canary import watched
-from trueup.release.evidence import Check, evidence_of, method_of
+from trueup.release.evidence import Check, evidence_of
 from trueup.state import LoopState, read
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def write_card(loop: Loop, ledger: Ledger, seen: Sequence[Ruling] = (), made: Se
     if method and parameters:
         told = (one.evidence for one in reversed(seen) if one.evidence.get("method") == method and one.evidence["parameters"] == parameters)
         try:
-            result = next((one["result"] for one in told), None) or method_of(method)(ledger, loop.name, parameters, ledger.cut(), now)
+            result = next((one["result"] for one in told), None) or evidence_of(method).result(ledger, loop.name, parameters, ledger.cut(), now)
         except TrueupError as error:
             card["checks"] = [_check("evidence", False, error.message)]
         else:

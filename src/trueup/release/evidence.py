@@ -40,7 +40,7 @@ class Evidence:
     `facts` gives facts of `trueup.core.facts`; its notes bring their own `text`.
     """
 
-    name: ClassVar[str]
+    name: str
     deciding: ClassVar[bool] = False
     portable: ClassVar[bool] = True
     """Its rows hold all that a verdict needs; else it overrides `result`, and only a ledger can recompute it."""
@@ -117,16 +117,30 @@ def drawn_checks(result: dict[str, Any]) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-METHODS: dict[str, Method] = {}
-"""How evidence is recomputed, by the name that a Decision stores."""
-_EVIDENCE: dict[str, Evidence] = {}
+class FunctionEvidence(Evidence):
+    """A kind that is one function of the ledger: it has no rows to show, and decides nothing."""
+
+    portable = False
+
+    def __init__(self, name: str, function: Method) -> None:
+        self.name, self._function = name, function
+
+    def result(self, ledger: Ledger, loop: str, parameters: dict[str, Any], cut: int, now: int) -> Result:
+        return self._function(ledger, loop, parameters, cut, now)
+
+    def passes(self, result: Result, parameters: Parameters, now: int) -> bool:
+        return False
+
+
+METHODS: dict[str, Evidence] = {}
+"""The kinds of evidence by the name that Decisions store as their method."""
 E = TypeVar("E", bound=type[Evidence])
 
 
 def evidence(cls: E) -> E:
     """Register a kind of evidence under its name; a plug-in's module is found as that of its values."""
     one = cls()
-    _EVIDENCE[one.name], METHODS[one.name] = one, one.result
+    METHODS[one.name] = one
     return cls
 
 
@@ -134,7 +148,7 @@ def method(name: str) -> Callable[[Method], Method]:
     """Register a pure function (ledger, loop, parameters, cut, now) -> result that has no rows to show."""
 
     def register(function: Method) -> Method:
-        METHODS[name] = function
+        METHODS[name] = FunctionEvidence(name, function)
         return function
 
     return register
@@ -153,15 +167,6 @@ def load_kinds() -> None:
 
 def evidence_of(name: object) -> Evidence:
     """The kind of evidence of this name, those of plug-ins included; raises UnknownName."""
-    if name not in _EVIDENCE:
-        load_kinds()
-    if name not in _EVIDENCE:
-        raise UnknownName("kind of evidence", str(name), _EVIDENCE)
-    return _EVIDENCE[str(name)]
-
-
-def method_of(name: object) -> Method:
-    """How evidence of this name is recomputed, plug-ins included; raises UnknownName."""
     if name not in METHODS:
         load_kinds()
     if name not in METHODS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 from trueup.core.protocols import Predictor
 from trueup.core.task import Outcome
-from trueup.release.evidence import method, method_of
+from trueup.release.evidence import evidence_of, method
 from trueup.release.population import Population
 from trueup.release.risk import Risk
 from trueup.state import LoopState, Release
@@ -164,12 +164,12 @@ class Stage(Protocol):
 
 def recompute(ledger: Ledger, loop: str, evidence: dict[str, Any]) -> dict[str, Any]:
     """The result of a recorded piece of evidence, computed again from the ledger's rows."""
-    return method_of(evidence.get("method", ""))(ledger, loop, evidence["parameters"], evidence["cut"], evidence["now"])
+    return evidence_of(evidence.get("method", "")).result(ledger, loop, evidence["parameters"], evidence["cut"], evidence["now"])
 
 
 def gather(scene: Scene, name: str, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compute a result by its method; returns it with the evidence that reproduces it."""
-    result = method_of(name)(scene.ledger, scene.terms.loop, parameters, scene.cut, scene.now)
+    result = evidence_of(name).result(scene.ledger, scene.terms.loop, parameters, scene.cut, scene.now)
     evidence = {
         "method": name, "parameters": parameters, "cut": scene.cut, "now": scene.now, "result": result,
     }
