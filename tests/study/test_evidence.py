@@ -109,7 +109,10 @@ def test_tru_01_why_says_what_would_have_turned_it_and_what_is_left(lived: Simul
     assert "it would not have passed there had" in text
     assert "is left for all later tests" in text
     shadow = next(one for one in lived.decisions if one.evidence.get("method") == "shadow" and one.verdict == "PASS")
-    k = int(str(turning(lived.ledger, shadow)).split(" had ")[1].split()[0].replace(",", ""))
+    turned = turning(lived.ledger, shadow)
+    assert turned is not None
+    k = int(turned.values["k"])
+    assert f" had {k:,} of" in text
     assert 1 <= k < shadow.evidence["result"]["n"]
 
 
