@@ -177,9 +177,9 @@ def check(home: Path, said: list[list[str]]) -> None:
 STEP = """
 import os, signal, sys
 from trueup.store import Ledger
-import trueup.store._arrow, trueup.store._seal
+import trueup.store.sqlite._tail, trueup.store._seal
 trueup.store._seal.AT_ONCE = 40
-trueup.store._arrow.Source.chunk_rows = lambda self: 100
+trueup.store.sqlite._tail.SqliteTail.chunk_rows = lambda self: 100
 ledger = Ledger.open(sys.argv[1])
 steps = []
 def die(step):

@@ -20,7 +20,7 @@ from trueup.loop import load_loop, run
 from trueup.release import approve
 from trueup.state import read
 from trueup.store import Ledger
-from trueup.store._writer import Writer
+from trueup.store.sqlite._writer import Writer
 from trueup.testing import toy_history, toy_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

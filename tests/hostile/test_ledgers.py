@@ -80,8 +80,8 @@ def test_a_ledger_that_is_not_ours_or_not_whole_is_left_alone(
 
 def test_a_network_file_system_is_refused(desk: Any) -> None:
     before = (
-        "import trueup.store.ledger as ledger\nfrom trueup.store import _mounts\n"
-        "ledger.refuse_network = lambda folder: _mounts.refuse_network(folder, 'box:/vol / nfs4 rw 0 0')"
+        "import trueup.store.sqlite.journal as journal\nfrom trueup.store.sqlite import _mounts\n"
+        "journal.refuse_network = lambda folder: _mounts.refuse_network(folder, 'box:/vol / nfs4 rw 0 0')"
     )
     for command in (("run", "loop.py"), ("plan",), ("import", desk.data([("w0x1", "stone")]), "--yes")):
         desk.trueup(*command, before=before).said(5, "T304", "got nfs4", "put TRUEUP_HOME on a local disk")

@@ -1,17 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ledger in a folder of its own, and events to put in it."""
+"""A ledger over each journal that there is, in a folder of its own, and events to put in it.
+
+What stands in this folder holds of every journal; `sqlite/` holds what is true of its file only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from trueup.core import Event, ManualClock
+from trueup.core import Clock, Event, ManualClock, SystemClock
 from trueup.store import Ledger
+from trueup.store.memory import MemoryJournal, Tables
+
+
+class Place(Protocol):
+    """Where a ledger lies: every `open` is a ledger of its own over the same journal and files."""
+
+    def open(self) -> Ledger: ...
+
+
+class SqlitePlace:
+    def __init__(self, home: Path, clock: Clock | None = None) -> None:
+        self._home, self._clock = home, clock
+
+    def open(self) -> Ledger:
+        return Ledger.open(self._home, clock=self._clock)
+
+
+class MemoryPlace:
+    def __init__(self, home: Path, clock: Clock | None = None) -> None:
+        self._home, self._clock, self._tables = home, clock or SystemClock(), Tables()
+
+    def open(self) -> Ledger:
+        return Ledger(self._home, self._clock, MemoryJournal(self._tables))
+
+
+@pytest.fixture(scope="module", params=[SqlitePlace, MemoryPlace], ids=["sqlite", "memory"])
+def new_place(request: pytest.FixtureRequest) -> Callable[..., Place]:
+    """Makes a place of a folder and perhaps a clock."""
+    found: Callable[..., Place] = request.param
+    return found
 
 
 @pytest.fixture
@@ -20,8 +53,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: ManualClock) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "home", clock=clock) as opened:
+def place(new_place: Callable[..., Place], tmp_path: Path, clock: ManualClock) -> Place:
+    return new_place(tmp_path / "home", clock)
+
+
+@pytest.fixture
+def ledger(place: Place) -> Iterator[Ledger]:
+    with place.open() as opened:
         yield opened
 
 

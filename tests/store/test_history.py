@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -45,7 +46,9 @@ def test_scan_filters_by_time_kind_and_columns(filled: Ledger) -> None:
         filled.scan("l", "outcome", by="seq; DROP TABLE tail")
 
 
-def test_the_same_answers_before_and_after_sealing(filled: Ledger, asked: Callable[..., Event]) -> None:
+def test_the_same_answers_before_and_after_sealing(
+    filled: Ledger, place: Any, asked: Callable[..., Event]
+) -> None:
     def answers() -> list[pa.Table]:
         return [
             filled.scan("l", ["interaction", "outcome"]),
@@ -68,7 +71,7 @@ def test_the_same_answers_before_and_after_sealing(filled: Ledger, asked: Callab
     assert filled.append([asked("new")]) == 1
     assert filled.cut() == cut + 1
     assert filled.count("l", "interaction") == 11
-    with Ledger.open(filled.home) as fresh:
+    with place.open() as fresh:
         assert fresh.scan("l", "interaction").num_rows == 11
     assert filled.doctor() == []
 
@@ -82,9 +85,9 @@ def test_sealing_waits_for_enough_rows_and_is_done_by_one(filled: Ledger) -> Non
 
 
 def test_a_ledger_that_looks_on_sees_every_row_once_while_another_seals(
-    tmp_path: Path, asked: Callable[..., Event]
+    place: Any, asked: Callable[..., Event]
 ) -> None:
-    with Ledger.open(tmp_path) as writer, Ledger.open(tmp_path) as reader:
+    with place.open() as writer, place.open() as reader:
         stop = threading.Event()
         wrong: list[object] = []
 
@@ -107,6 +110,22 @@ def test_a_ledger_that_looks_on_sees_every_row_once_while_another_seals(
         stop.set()
         thread.join()
         assert wrong == []
+
+
+def test_a_tail_of_many_chunks_is_read_once_each_while_it_is_sealed(place: Any, asked: Callable[..., Event]) -> None:
+    """A reader that lags catches up chunk by chunk, across a watermark that moves in between."""
+    with place.open() as writer, place.open() as reader:
+        total = 0
+        for number in range(6):
+            writer.append([asked(f"{number}-{at}", input='"' + "x" * 50 + '"') for at in range(700)])
+            total += 700
+            reader._history()._tail.chunk_rows = lambda: 300
+            (seen,) = reader.query("SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) AS m FROM event").to_pylist()
+            assert seen == {"n": total, "d": total, "m": total}
+            if number % 2:
+                writer.seal(min_rows=1)
+                writer.append([asked(f"{number}-more")])
+                total += 1
 
 
 def test_queries_are_one_select(filled: Ledger) -> None:
@@ -180,8 +199,10 @@ FACTS = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(FACTS, st.integers(0, 2**32), st.data())
-def test_outcomes_join_the_same_in_whatever_order_they_arrive(facts: list[tuple], seed: int, data: st.DataObject) -> None:
+@given(facts=FACTS, seed=st.integers(0, 2**32), data=st.data())
+def test_outcomes_join_the_same_in_whatever_order_they_arrive(
+    new_place: Callable[..., Any], facts: list[tuple], seed: int, data: st.DataObject
+) -> None:
     """FBK-06: late, twice, corrected, before their interaction, across a sealing."""
     asked = [Event(ident, "l", "interaction", 5, received=5, input='""') for ident in "abc"]
     # The same (choice, key) said again is the same fact: the first to arrive stands, so keep one.
@@ -191,7 +212,7 @@ def test_outcomes_join_the_same_in_whatever_order_they_arrive(facts: list[tuple]
     tables = []
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(2):
-            with Ledger.open(Path(folder) / str(turn)) as ledger:
+            with new_place(Path(folder) / str(turn)).open() as ledger:
                 order = [*events, *rng.choices(events, k=4)]
                 rng.shuffle(order)
                 cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=3)))

@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trueup.core import Event, ManualClock, to_us
 from trueup.core.errors import ArgumentError, DataError, StoreError, UserError
 from trueup.core.events import outcome
-from trueup.store import Ledger, _files
+from trueup.store import Ledger
 
 
 def test_an_event_that_comes_twice_is_one_event(ledger: Ledger, asked: Callable[..., Event]) -> None:
@@ -68,7 +65,7 @@ def test_columns_stay_typed_after_thousands_of_nulls(ledger: Ledger, asked: Call
         ({"ts": 2**63}, "64 bits"),
         ({"input": {"a": 1}}, "canonical text"),
         ({"keep": None}, "True or False"),
-        ({"unit": "\ud800"}, "SQLite can hold"),
+        ({"unit": "\ud800"}, "journal can hold"),
     ],
 )
 def test_what_cannot_be_stored_as_it_is_is_refused_whole(
@@ -79,25 +76,46 @@ def test_what_cannot_be_stored_as_it_is_is_refused_whole(
     assert ledger.cut() == 0
 
 
-def test_one_bad_row_does_not_harm_those_who_wait_beside_it(ledger: Ledger, asked: Callable[..., Event]) -> None:
-    """ING-06: the writer waits on a lock that we hold, so that all calls share one transaction."""
+def test_one_bad_row_does_not_harm_the_calls_beside_it(ledger: Ledger, asked: Callable[..., Event]) -> None:
+    """ING-06 (`sqlite/test_commits.py` has them share one transaction)."""
     failures: list[BaseException] = []
 
     def write(number: int) -> None:
-        unit = "\ud800" if number == 3 else "u"
         try:
-            ledger.append([asked(f"id-{number}", unit=unit)])
+            ledger.append([asked(f"id-{number}", unit="\ud800" if number == 3 else "u")])
         except DataError as error:
             failures.append(error)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    with ledger._writer._turn:
-        for thread in threads:
-            thread.start()
+    for thread in threads:
+        thread.start()
     for thread in threads:
         thread.join()
     assert len(failures) == 1
     assert ledger.count("l", "interaction") == 7
+
+
+def test_numbers_that_may_be_fractions_come_back_as_floats(ledger: Ledger, asked: Callable[..., Event]) -> None:
+    ledger.append([asked("a", value=2**60 + 1, propensity=1, seconds=True)])
+    (row,) = ledger.scan("l", "interaction").to_pylist()
+    assert (row["value"], row["propensity"], row["seconds"]) == (float(2**60), 1.0, 1.0)
+
+
+def test_another_ledger_over_the_same_journal_sees_each_commit(
+    ledger: Ledger, place: Any, asked: Callable[..., Event]
+) -> None:
+    with place.open() as other:
+        before = other.version()
+        assert other.version() == before
+        ledger.append([asked("a")])
+        after = other.version()
+        assert after != before
+        assert other.append([asked("a"), asked("b")]) == 1
+        assert ledger.cut() == other.cut() == 2
+        assert ledger.scan("l", "interaction").equals(other.scan("l", "interaction"))
+        ledger.put("l", "k", "i", {"x": 1})
+        assert other.version() != after
+        assert other.get("l", "k", "i") == ledger.get("l", "k", "i")
 
 
 def test_threads_that_wait_share_a_commit(ledger: Ledger, asked: Callable[..., Event]) -> None:
@@ -115,42 +133,6 @@ def test_threads_that_wait_share_a_commit(ledger: Ledger, asked: Callable[..., E
     assert ledger.count("l", "interaction") == 80
     assert ledger.version() > before
     assert sorted(ledger.scan("l", "interaction")["seq"].to_pylist()) == list(range(1, 81))
-
-
-def test_no_call_returns_before_the_disk_has_it(
-    ledger: Ledger, asked: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The sync stands between the commit and the answer, also for rows that were there already."""
-    synced: list[int] = []
-
-    def sync(descriptor: int) -> None:
-        synced.append(ledger.cut())
-        os.fdatasync(descriptor)
-
-    monkeypatch.setattr(_files, "sync_data", sync)
-    assert ledger.append([asked("a")]) == 1
-    assert ledger.append([asked("a")]) == 0
-    ledger.put("l", "k", "i", {})
-    assert synced == [1, 1, 1]
-
-    def fail(descriptor: int) -> None:
-        raise OSError(errno.EIO, "the disk says no")
-
-    monkeypatch.setattr(_files, "sync_data", fail)
-    with pytest.raises(StoreError, match="the disk says no"):
-        ledger.append([asked("b")])
-    monkeypatch.setattr(_files, "sync_data", sync)
-    assert ledger.append([asked("b"), asked("c")]) in (1, 2)
-    assert ledger.count("l", "interaction") == 3
-
-
-def test_version_notices_other_processes(ledger: Ledger) -> None:
-    before = ledger.version()
-    assert ledger.version() == before
-    script = f"from trueup.store import Ledger; Ledger.open({str(ledger.home)!r}).put('l', 'k', 'i', {{}})"
-    subprocess.run([sys.executable, "-c", script], check=True)
-    assert ledger.version() != before
-    assert ledger.get("l", "k", "i") is not None
 
 
 def test_records_are_kept_as_they_came_first(ledger: Ledger, clock: ManualClock) -> None:
@@ -199,24 +181,6 @@ def test_a_fork_is_told_to_open_its_own(ledger: Ledger, asked: Callable[..., Eve
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
     assert ledger.append([asked("a")]) == 1
-
-
-def test_the_light_half_needs_no_arrow(tmp_path: Path) -> None:
-    script = f"""
-import sys
-from trueup.core import Decision, Event
-from trueup.store import Ledger, lock
-with Ledger.open({str(tmp_path / "home")!r}) as ledger:
-    ledger.append([Event("a", "l", "signal", 1)])
-    ledger.decide(Decision("l", 1, "note", "NOTE", "x", {{"a": 1}}), expect=0)
-    ledger.put("l", "k", "i", {{}}); ledger.count("l", "signal"); ledger.version()
-    ledger.artifacts.put_bytes(b"x")
-    with lock(ledger.home, "x"): pass
-    ledger.doctor(deep=False)
-heavy = {{"pyarrow", "duckdb", "adbc_driver_sqlite", "numpy"}} & set(sys.modules)
-assert not heavy, heavy
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_an_argument_is_named_in_the_error(ledger: Ledger) -> None:

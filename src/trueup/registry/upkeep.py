@@ -43,7 +43,7 @@ def _disk(ledger: Ledger) -> Iterator[Ailment]:
     """Room for the next write-ahead log, sealing and training."""
     from trueup.store import Ailment
 
-    journal = (ledger.home / "journal.sqlite").stat().st_size
+    journal = ledger.journal_bytes()
     free, need = shutil.disk_usage(ledger.home).free, max(ROOM, 2 * journal)
     if free < need:
         yield Ailment(

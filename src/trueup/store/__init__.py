@@ -4,24 +4,24 @@
 from typing import TYPE_CHECKING, Any
 
 from trueup.store.artifacts import Artifacts
+from trueup.store.journal import Ailment, Journal
 from trueup.store.ledger import Ledger
 from trueup.store.locks import holder, lock
 
 if TYPE_CHECKING:
     from trueup.store._backup import Backup, backup
-    from trueup.store._doctor import Ailment
     from trueup.store._history import Sealed
     from trueup.store._migrate import Migration, migrate
     from trueup.store._restore import Restored, restore
     from trueup.store.digest import LogicalDigest, logical_digest
 
 __all__ = [
-    "Ailment", "Artifacts", "Backup", "Ledger", "LogicalDigest", "Migration", "Restored", "Sealed", "backup", "holder",
-    "lock", "logical_digest", "migrate", "restore",
+    "Ailment", "Artifacts", "Backup", "Journal", "Ledger", "LogicalDigest", "Migration", "Restored", "Sealed", "backup",
+    "holder", "lock", "logical_digest", "migrate", "restore",
 ]  # fmt: skip
 
 _LATER = {
-    "Ailment": "_doctor", "Sealed": "_history", "LogicalDigest": "digest", "logical_digest": "digest",
+    "Sealed": "_history", "LogicalDigest": "digest", "logical_digest": "digest",
     "Backup": "_backup", "backup": "_backup", "Migration": "_migrate", "migrate": "_migrate",
     "Restored": "_restore", "restore": "_restore",
 }  # fmt: skip

@@ -14,26 +14,24 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Set
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.core.errors import NotFound, StoreError
+from trueup.core.errors import NotFound, Refused, StoreError
 from trueup.core.json import dumps, loads, sha256
-from trueup.store import _database, _doctor, _files, sql
+from trueup.store import _files
 from trueup.store.artifacts import Artifacts
 from trueup.store.locks import lock
+from trueup.store.sqlite import FILE, _database
+from trueup.store.sqlite._audit import Contents, contents
 
 if TYPE_CHECKING:
     from trueup.store.ledger import Ledger
 
-OPENING = sql.load("trueup.store", "sql/opening.sql")
-JOURNAL = sql.load("trueup.store", "sql/journal.sql")
 FORMAT = 1
 KEEPING = "keep"
 """The lock of a home under which things are copied away or thrown away, one at a time."""
@@ -79,6 +77,8 @@ def backup(
     backup, a restore or a prune is at work; StoreFull.
     """
     say = progress or quiet
+    if not (ledger.home / FILE).exists():
+        raise Refused(f"expected a ledger in {ledger.home / FILE}, got one that is kept elsewhere", cure="back up a home")
     if dry:
         return _would(ledger, folder, away)
     with _files.told(f"a backup in {folder}"):
@@ -131,13 +131,13 @@ class _Copying:
         self._say("the journal", 0, 0)
         journal = self._journal()
         facts = contents(self._folder / journal["path"])
-        total = len(facts["segments"]) + len(facts["artifacts"])
+        total = len(facts.segments) + len(facts.artifacts)
         known = self._hashes()
         segments, artifacts, absent = [], [], []
-        for at, (path, size) in enumerate(facts["segments"]):
+        for at, (path, size) in enumerate(_files_of(facts)):
             self._say("sealed history", at, total)
             segments.append(self._segment(path, size, known))
-        for at, uri in enumerate(facts["artifacts"]):
+        for at, uri in enumerate(facts.artifacts):
             self._say("artifacts", len(segments) + at, total)
             if uri in away and not (self._home / uri).exists():
                 absent.append(uri)
@@ -145,7 +145,7 @@ class _Copying:
                 artifacts.append(self._artifact(uri))
         manifest = {
             "format": FORMAT, "trueup": _version(), "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "home": str(self._home), "schema": facts["schema"], "cut": facts["cut"], "loops": facts["loops"],
+            "home": str(self._home), "schema": facts.schema, "cut": facts.cut, "loops": facts.loops,
             "journal": journal, "segments": segments, "artifacts": artifacts, "absent": absent,
         }
         name = self._enter(manifest)
@@ -157,7 +157,7 @@ class _Copying:
         _files.make_folder(folder)
         made = _files.temporary(folder)
         try:
-            _database.copy(self._home / "journal.sqlite", made, busy=10.0)
+            _database.copy(self._home / FILE, made, busy=10.0)
             made.chmod(0o444)
             _files.sync_path(made)
             digest, size = _files.file_digest(made), made.stat().st_size
@@ -228,42 +228,30 @@ class _Copying:
         return name
 
 
-def contents(journal: Path, *, live: bool = False) -> dict[str, Any]:
-    """What a journal names: schema, cut, loops, segments as (path, bytes), artifacts' URIs.
-
-    A copy is read as it lies, without a file beside it; with `live` it is a home's own.
-    """
-    uri = f"{journal.absolute().as_uri()}?mode={'rw' if live else 'ro&immutable=1'}"
-    with _database.errors(journal), closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        connection.execute("BEGIN")
-        segments = [
-            (_files.segment_path(Path(), row[0]).as_posix(), row[4])
-            for row in connection.execute(_doctor.CATALOGUE["segments"])
-        ]
-        mentions = connection.execute(_doctor.SQL["mentions"])
-        artifacts = sorted({uri for (body,) in mentions for uri in _doctor.URI.findall(body)})
-        return {
-            "schema": int(connection.execute("PRAGMA user_version").fetchone()[0]),
-            "cut": connection.execute(JOURNAL["last_seq"]).fetchone()[0],
-            "loops": dict(connection.execute(OPENING["generations"]).fetchall()),
-            "segments": segments, "artifacts": artifacts,
-        }
+def _files_of(facts: Contents) -> list[tuple[str, int]]:
+    """Path within the home, and bytes, of every segment."""
+    return [(_files.segment_path(Path(), one.sha256).as_posix(), one.bytes) for one in facts.segments]
 
 
 def _would(ledger: Ledger, folder: Path, away: Set[str]) -> Backup:
     """What a backup now would copy."""
-    journal = ledger.home / "journal.sqlite"
+    journal = ledger.home / FILE
     facts = contents(journal, live=True)
+    segments = _files_of(facts)
     files, size, known = 1, journal.stat().st_size, 0
-    absent = [uri for uri in facts["artifacts"] if uri in away and not (ledger.home / uri).exists()]
-    for path in (*(path for path, _ in facts["segments"]), *(set(facts["artifacts"]) - set(absent))):
+    absent = [uri for uri in facts.artifacts if uri in away and not (ledger.home / uri).exists()]
+    for path in (*(path for path, _ in segments), *(set(facts.artifacts) - set(absent))):
         if (folder / path).exists():
             known += 1
         elif not (ledger.home / path).exists():
             raise _not_whole(path, "missing")
         else:
             files, size = files + 1, size + weight(ledger.home / path)
-    return Backup(folder, "", {**facts, "absent": absent}, files, size, known, dry=True)
+    manifest = {
+        "schema": facts.schema, "cut": facts.cut, "loops": facts.loops, "segments": segments,
+        "artifacts": facts.artifacts, "absent": absent,
+    }
+    return Backup(folder, "", manifest, files, size, known, dry=True)
 
 
 def weight(path: Path) -> int:

@@ -4,25 +4,25 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from trueup.core.decisions import Decision
 from trueup.core.errors import ArgumentError, Conflict, NotFound
 from trueup.core.json import dumps, loads, sha256
-from trueup.store import sql
+from trueup.store.journal import Link, State
 
-SQL = sql.load("trueup.store", "sql/journal.sql")
 _HEX = re.compile(r"[0-9a-f]{1,64}")
 
 
-def decide(connection: sqlite3.Connection, decision: Decision, expect: int) -> Decision:
-    """Append a decision and move its loop's state, within the caller's transaction."""
+def link(decision: Decision, last: tuple[str, int, int] | None, expect: int) -> tuple[Link, State]:
+    """The next link of a loop's chain and the state that it moves the loop to.
+
+    `last` is (digest, generation, at) of the loop's last decision, read in the transaction in which
+    both are written. Raises Conflict where its generation is not `expect`.
+    """
     if not decision.loop:
         raise ArgumentError(f"expected the name of a loop, got {decision.loop!r}")
-    last = connection.execute(SQL["last_decision"], (decision.loop,)).fetchone()
     previous, generation, at = last or (None, 0, decision.at)
     if generation != expect:
         raise Conflict(
@@ -34,16 +34,14 @@ def decide(connection: sqlite3.Connection, decision: Decision, expect: int) -> D
     )  # fmt: skip
     body = dumps(made.body())
     digest = sha256(body)
-    connection.execute(SQL["add_decision"], (
-        digest, made.loop, made.generation, made.at, made.kind, made.verdict, made.subject, previous, body,
-    ))  # fmt: skip
-    connection.execute(SQL["set_state"], (made.loop, made.generation, digest, dumps(made.state)))
-    # What comes back is what any reader will read, tuples turned into lists included.
-    return decision_of(digest, body)
+    return (
+        Link(made.loop, made.generation, digest, previous, made.at, made.kind, made.verdict, made.subject, body),
+        State(made.loop, made.generation, digest, dumps(made.state)),
+    )
 
 
 def decision_of(digest: str, body: str) -> Decision:
-    """The decision that a row holds."""
+    """The decision that a row holds: what any reader will read, tuples turned into lists included."""
     return Decision(**loads(body), id=digest[:16])
 
 
@@ -54,11 +52,11 @@ def bounds(ident: str) -> tuple[str, str]:
     return ident, ident + "g"
 
 
-def only(ident: str, rows: Sequence[Any]) -> Decision:
+def only(ident: str, among: Sequence[Decision]) -> Decision:
     """The one decision among those found."""
-    if not rows:
+    if not among:
         raise NotFound(f"expected a decision whose id begins with {ident!r}, got none in this home")
-    if len(rows) > 1:
-        ids = ", ".join(digest[:16] for digest, _ in rows)
+    if len(among) > 1:
+        ids = ", ".join(one.id for one in among)
         raise ArgumentError(f"expected one decision, got several that begin with {ident!r}: {ids}")
-    return decision_of(*rows[0])
+    return among[0]

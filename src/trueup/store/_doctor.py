@@ -3,56 +3,36 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from trueup.core.clock import Clock, from_us, to_us
 from trueup.core.errors import StoreError, TrueupError
 from trueup.core.json import dumps, loads, sha256
-from trueup.store import _database, _files, sql
-from trueup.store.artifacts import Artifacts
+from trueup.store import _files
+from trueup.store.artifacts import Artifacts, mentioned
+from trueup.store.journal import Ailment, Audit, Journal, Segment
 
-SQL = sql.load("trueup.store", "sql/doctor.sql")
-CATALOGUE = sql.load("trueup.store", "sql/sealing.sql")
-URI = re.compile(r"artifacts/[0-9a-f]{2}/[0-9a-f]{64}(?:\.[A-Za-z0-9]{1,16})?")
-LARGE_LOG = 256 << 20
 MINUTE = 60_000_000
 _RESTORE = "restore it from a backup of this home"
 
 
-@dataclass(frozen=True, slots=True)
-class Ailment:
-    """One thing that is wrong (`error`), looks wrong (`warning`), or may be tidied (`note`)."""
-
-    level: Literal["error", "warning", "note"]
-    code: str
-    message: str
-    cure: str = ""
-
-
-def examine(home: Path, path: Path, clock: Clock, *, busy: float, deep: bool) -> list[Ailment]:
+def examine(home: Path, journal: Journal, clock: Clock, *, deep: bool) -> list[Ailment]:
     """Look at everything at one moment of the ledger; [] where all is well."""
     found: list[Ailment] = []
-    catalogue: list[Any] = []
+    catalogue: list[Segment] = []
     named: set[str] = set()
     try:
-        with (
-            closing(_database.connect(path, busy=busy)) as connection,
-            _database.transaction(connection, path, "BEGIN"),
-        ):
-            found += _file(connection, path, deep)
+        with journal.audit() as audit:
+            found += audit.damage(deep=deep)
             if not found:
-                found += _decisions(connection)
-                found += _events(connection)
-                found += _clock(connection, clock)
-                catalogue = connection.execute(CATALOGUE["segments"]).fetchall()
-                named = {uri for (body,) in connection.execute(SQL["mentions"]) for uri in URI.findall(body)}
-        # Files are read after the transaction: a long one would keep the write-ahead log from ending.
+                catalogue = audit.segments()
+                found += _decisions(audit)
+                found += _events(audit, catalogue)
+                found += _clock(audit, clock)
+                named = mentioned(audit.mentions())
+        # Files are read after the audit: a long transaction would keep a write-ahead log from ending.
         found += _segments(catalogue, home, deep)
         found += _artifacts(named, home, deep)
     except StoreError as error:
@@ -60,21 +40,9 @@ def examine(home: Path, path: Path, clock: Clock, *, busy: float, deep: bool) ->
     return found
 
 
-def _file(connection: sqlite3.Connection, path: Path, deep: bool) -> Iterator[Ailment]:
-    for (line,) in connection.execute(SQL["integrity" if deep else "quick"]):
-        if line != "ok":
-            yield Ailment("error", "damaged", f"the journal is damaged: {line}", _RESTORE)
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size > LARGE_LOG:
-        yield Ailment(
-            "warning", "large-log", f"the write-ahead log holds {log.stat().st_size >> 20} MB",
-            "some process keeps a read open; close it, then seal",
-        )
-
-
-def _decisions(connection: sqlite3.Connection) -> Iterator[Ailment]:
+def _decisions(audit: Audit) -> Iterator[Ailment]:
     last: dict[str, tuple[int, str, int, str]] = {}
-    for loop, generation, digest, previous, at, kind, verdict, subject, body in connection.execute(SQL["chain"]):
+    for loop, generation, digest, previous, at, kind, verdict, subject, body in audit.chain():
         before = last.get(loop, (0, None, at, ""))
         here = f"decision {digest[:16]} of {loop!r}"
         data = _read(body)
@@ -91,7 +59,7 @@ def _decisions(connection: sqlite3.Connection) -> Iterator[Ailment]:
         if at < before[2]:
             yield Ailment("error", "time-runs-back", f"{here} is earlier than the one before it", _RESTORE)
         last[loop] = (generation, digest, at, dumps(data.get("state")))
-    states = {loop: (generation, digest, body) for loop, generation, digest, body in connection.execute(SQL["states"])}
+    states = {loop: (generation, digest, body) for loop, generation, digest, body in audit.states()}
     for loop in sorted({*last, *states}):
         generation, digest, _, body = last.get(loop, (0, "", 0, ""))
         if states.get(loop) != (generation, digest, body):
@@ -100,21 +68,27 @@ def _decisions(connection: sqlite3.Connection) -> Iterator[Ailment]:
             )
 
 
-def _events(connection: sqlite3.Connection) -> Iterator[Ailment]:
-    for loop, kind, said, found in connection.execute(SQL["wrong_counters"]):
-        yield Ailment("error", "wrong-count", f"{loop!r} counts {said} events of kind {kind}, got {found}", _RESTORE)
-    kept, sealed, left = connection.execute(SQL["sealed_ids"]).fetchone()
-    if kept != sealed - left:
+def _events(audit: Audit, catalogue: list[Segment]) -> Iterator[Ailment]:
+    for one in audit.wrong_counts():
         yield Ailment(
-            "error", "wrong-ids", f"expected {sealed - left} ids of sealed events, got {kept}", _RESTORE
+            "error", "wrong-count", f"{one.loop!r} counts {one.counted} events of kind {one.kind}, got {one.stored}",
+            _RESTORE,
         )
-    for (digest,) in connection.execute(SQL["beyond_watermark"]):
-        yield Ailment("error", "watermark", f"segment {digest[:16]} reaches beyond the watermark", _RESTORE)
+    ids = audit.sealed_ids()
+    if ids.kept != ids.sealed - ids.left:
+        yield Ailment(
+            "error", "wrong-ids", f"expected {ids.sealed - ids.left} ids of sealed events, got {ids.kept}", _RESTORE
+        )
+    watermark = audit.watermark()
+    for segment in catalogue:
+        if segment.seq[1] > watermark:
+            yield Ailment(
+                "error", "watermark", f"segment {segment.sha256[:16]} reaches beyond the watermark", _RESTORE
+            )
 
 
-def _clock(connection: sqlite3.Connection, clock: Clock) -> Iterator[Ailment]:
-    latest = connection.execute(SQL["latest"]).fetchone()[0]
-    now = to_us(clock.now())
+def _clock(audit: Audit, clock: Clock) -> Iterator[Ailment]:
+    latest, now = audit.latest(), to_us(clock.now())
     if latest > now + MINUTE:
         yield Ailment(
             "warning", "clock", f"the ledger holds rows of {_moment(latest)}, and the clock says {_moment(now)}",
@@ -122,15 +96,15 @@ def _clock(connection: sqlite3.Connection, clock: Clock) -> Iterator[Ailment]:
         )
 
 
-def _segments(catalogue: list[Any], home: Path, deep: bool) -> Iterator[Ailment]:
+def _segments(catalogue: list[Segment], home: Path, deep: bool) -> Iterator[Ailment]:
     known = set()
-    for digest, loop, kind, rows, size, *_ in catalogue:
-        path = home / "segments" / digest[:2] / f"{digest}.parquet"
+    for one in catalogue:
+        path = _files.segment_path(home, one.sha256)
         known.add(path)
-        what = f"segment {digest[:16]} ({rows} rows of kind {kind} of {loop!r})"
+        what = f"segment {one.sha256[:16]} ({one.rows} rows of kind {one.kind} of {one.loop!r})"
         if not path.exists():
             yield Ailment("error", "missing-segment", f"{what} is missing: {path}", _RESTORE)
-        elif path.stat().st_size != size or (deep and _digest_of_segment(path) != digest):
+        elif path.stat().st_size != one.bytes or (deep and _digest_of_segment(path) != one.sha256):
             yield Ailment("error", "damaged-segment", f"{what} is not what its name says: {path}", _RESTORE)
     yield from _orphans(home / "segments", known)
 

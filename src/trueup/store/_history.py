@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,32 +19,17 @@ from trueup.core.events import KINDS
 from trueup.core.memory import give_back
 from trueup.store import _arrow, _files, sql
 from trueup.store._seal import Sealed, Sealing
-from trueup.store._writer import Writer
+from trueup.store.journal import Journal, Segment
 
 __all__ = ["History", "Sealed"]
 
 SQL = sql.load("trueup.store", "sql/history.sql")
-CATALOGUE = sql.load("trueup.store", "sql/sealing.sql")
-JOURNAL = sql.load("trueup.store", "sql/journal.sql")
 _EDGE = 2**63 - 1
 _COLUMNS = _arrow.SCHEMA.names
 _ASKED = (
     "seq", "choice", "ts", "received", "unit", "arm", "candidate", "propensity", "generation", "release",
     "input", "output", "error", "seconds", "keep", "shown",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A row of the catalogue, and where its file lies."""
-
-    path: Path
-    loop: str
-    kind: str
-    rows: int
-    seq: tuple[int, int]
-    ts: tuple[int, int]
-    received: tuple[int, int]
 
 
 class History:
@@ -56,20 +40,20 @@ class History:
     inserts for months keeps more and more.
     """
 
-    def __init__(self, home: Path, path: Path, clock: Clock, writer: Writer, *, busy: float) -> None:
+    def __init__(self, home: Path, clock: Clock, journal: Journal) -> None:
         self._home = home
-        self._sealing = Sealing(home, path, clock, writer, busy=busy)
-        self._source = _arrow.Source(path, busy=busy)
+        self._sealing = Sealing(home, clock, journal)
+        self._tail = journal.tail()
         self._turn = threading.Lock()
         self._duck = self._engine()
         self._segments: list[Segment] = []
-        self._catalogued = 0
+        self._mark = 0
         self._watermark = 0
         self._upto = 0
 
     def close(self) -> None:
         with self._turn:
-            self._source.close()
+            self._tail.close()
             self._sealing.close()
             self._duck.close()
 
@@ -147,27 +131,27 @@ class History:
         """Bring the tail up to the cut, or to the last commit; the cut that then holds."""
         if cut is not None and cut <= self._upto:
             return cut
-        (watermark, last, _), _, _ = self._source.peek(self._look)
-        if last == self._upto and watermark == self._watermark:
+        glance = self._tail.glance(self._mark)
+        if glance.last == self._upto and glance.watermark == self._watermark:
             return self._upto if cut is None else min(cut, self._upto)
-        rows = self._source.chunk_rows()
+        rows = self._tail.chunk_rows()
         last = self._upto + 1
         while self._upto < last:
-            (watermark, last, added), table = self._source.read(self._look, rows=rows)
-            for row in added:
-                self._segments.append(_segment(self._home, row))
-                self._catalogued = row[0]
-            if watermark > self._watermark:
+            glance, table = self._tail.read(self._mark, self._upto, rows=rows)
+            last = glance.last
+            self._segments += glance.segments
+            self._mark = glance.mark
+            if glance.watermark > self._watermark:
                 new = self._engine()
                 self._duck.close()
-                self._duck, self._watermark, self._upto = new, watermark, watermark
+                self._duck, self._watermark, self._upto = new, glance.watermark, glance.watermark
                 continue
             if table.num_rows:
                 self._duck.register("chunk", table)
                 self._duck.execute(SQL["tail_grown"])
                 self._duck.unregister("chunk")
                 self._upto = table.column("seq")[-1].as_py()
-            elif last <= watermark or not table.num_rows:
+            elif last <= glance.watermark or not table.num_rows:
                 self._upto = max(self._upto, last)
         return self._upto if cut is None else min(cut, self._upto)
 
@@ -182,14 +166,8 @@ class History:
         made.execute(SQL["tail"])
         return made
 
-    def _look(self, connection: sqlite3.Connection) -> tuple[tuple[int, int, list[Any]], int, int]:
-        watermark = connection.execute(CATALOGUE["watermark"]).fetchone()[0]
-        last = connection.execute(JOURNAL["last_seq"]).fetchone()[0]
-        added = connection.execute(CATALOGUE["segments_after"], (self._catalogued,)).fetchall()
-        return (watermark, last, added), max(self._upto, watermark), last
-
     def _view(self, cut: int, segments: Sequence[Segment], columns: Sequence[str]) -> None:
-        files = [one.path for one in segments if one.seq[0] <= cut]
+        files = [_files.segment_path(self._home, one.sha256) for one in segments if one.seq[0] <= cut]
         listed = ", ".join(_text(str(path)) for path in files)
         names = ", ".join(f'"{name}"' for name in columns)
         name = "view" if files else "view_of_tail"
@@ -276,14 +254,6 @@ def _outcome_columns(outcomes: Sequence[str]) -> dict[str, tuple[str, str, str, 
             cure="rename the outcome",
         )
     return {names[0]: names for names in lists}
-
-
-def _segment(home: Path, row: Any) -> Segment:
-    _, digest, loop, kind, rows, *edges = row
-    return Segment(
-        _files.segment_path(home, digest), loop, kind, rows,
-        (edges[0], edges[1]), (edges[2], edges[3]), (edges[4], edges[5]),
-    )  # fmt: skip
 
 
 def _ordered(table: pa.Table) -> pa.Table:

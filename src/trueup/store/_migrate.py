@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from trueup.core.errors import NotFound
-from trueup.store import _database
-from trueup.store._mounts import refuse_network
 from trueup.store.ledger import BUSY_SECONDS
 from trueup.store.locks import lock
+from trueup.store.sqlite import FILE, _database
+from trueup.store.sqlite._mounts import refuse_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def migrate(home: Path, *, dry: bool = False) -> Migration:
     Raises NotFound, NewerLedger (naming the version to install), ForeignLedger, Busy, StoreFull.
     """
     home = home.expanduser().absolute()
-    path = home / "journal.sqlite"
+    path = home / FILE
     refuse_network(home)
     if not path.exists():
         raise NotFound(f"expected a ledger in {home}, got none", cure="name the home with --home")

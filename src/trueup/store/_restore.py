@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from trueup.core.errors import Busy, NewerLedger, Refused, StoreError, StoreFull
-from trueup.store import _database, _files
+from trueup.store import _files
 from trueup.store._backup import Progress, quiet, read_manifest, stamp
-from trueup.store._mounts import refuse_network
 from trueup.store.artifacts import Artifacts, digest_of
 from trueup.store.ledger import Ledger
 from trueup.store.locks import holder
+from trueup.store.sqlite import FILE, _database
+from trueup.store.sqlite._mounts import refuse_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _copy(source: Path, stage: Path, manifest: dict[str, Any], say: Progress) ->
     """Every file of the manifest, synced, and compared with its digest."""
     total = 1 + len(manifest["segments"]) + len(manifest["artifacts"])
     say("the journal", 0, total)
-    journal = stage / "journal.sqlite"
+    journal = stage / FILE
     _same(manifest["journal"], _copied(source / manifest["journal"]["path"], journal))
     journal.chmod(0o644)
     for at, part in enumerate(manifest["segments"]):

@@ -11,12 +11,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,14 +22,11 @@ import pyarrow.parquet as pq
 
 from trueup.core.clock import Clock, to_us
 from trueup.core.errors import StoreError
-from trueup.store import _arrow, _files, sql
-from trueup.store._ids import pack
-from trueup.store._writer import Writer
+from trueup.store import _files
 from trueup.store.digest import logical_digest
+from trueup.store.journal import Journal, Segment
 from trueup.store.locks import lock
 
-SQL = sql.load("trueup.store", "sql/sealing.sql")
-JOURNAL = sql.load("trueup.store", "sql/journal.sql")
 AT_ONCE = 1_000
 """Rows that leave the journal in one transaction: writers wait no longer than for this."""
 ROW_GROUP = 32_768
@@ -49,67 +44,55 @@ class Sealed:
 class Sealing:
     """Moves the journal's older rows to history; one process at a time."""
 
-    def __init__(self, home: Path, path: Path, clock: Clock, writer: Writer, *, busy: float) -> None:
+    def __init__(self, home: Path, clock: Clock, journal: Journal) -> None:
         self._home = home
         self._clock = clock
-        self._writer = writer
-        self._source = _arrow.Source(path, busy=busy)
+        self._journal = journal
+        self._tail = journal.tail()
         self.after_step: Callable[[str], None] = _nothing
 
     def close(self) -> None:
-        self._source.close()
+        self._tail.close()
 
     def seal(self, before_us: int | None, *, min_rows: int) -> Sealed:
         """Move what was received before a moment, if at least `min_rows` wait (see Ledger.seal)."""
         with lock(self._home, "seal"):
             self._take_away()
-            start, target = self._source.peek(lambda connection: _bounds(connection, before_us))
+            start, target = self._tail.sealable(before_us)
             if target - start < max(1, min_rows):
                 return Sealed(0, 0, start)
             rows = files = 0
             at = start
-            most = self._source.chunk_rows()
+            most = self._tail.chunk_rows()
             while at < target:
-                table = self._source.stretch(at, target, rows=most)
+                table = self._tail.stretch(at, target, rows=most)
                 made = self._write(table)
                 self.after_step("written")
                 upto = target if table.num_rows < most else table.column("seq")[-1].as_py()
-                self._enter(made, at, upto)
+                self._journal.enter(made, before=at, upto=upto, at=to_us(self._clock.now()))
                 self.after_step("entered")
                 self._take_away()
                 rows, files, at = rows + table.num_rows, files + len(made), upto
-            with suppress(StoreError):  # tidying only: the next commit tries again
-                self._writer.checkpoint()
+            with suppress(StoreError):  # the next commit tries again
+                self._journal.tidy()
             return Sealed(rows, files, at)
 
-    def _write(self, table: pa.Table) -> list[tuple[Any, ...]]:
+    def _write(self, table: pa.Table) -> list[Segment]:
         """One file a (loop, kind); the catalogue's rows for them."""
         made = []
         pairs = table.group_by(["loop", "kind"], use_threads=False).aggregate([])
         for loop, kind in sorted(zip(pairs["loop"].to_pylist(), pairs["kind"].to_pylist(), strict=True)):
             part = table.filter((pc.field("loop") == loop) & (pc.field("kind") == kind))
             digest, size = write_segment(self._home, part)
-            edges = [pc.min_max(part[name]) for name in ("seq", "ts", "received")]
-            made.append((
-                digest, loop, kind, part.num_rows, size,
-                *(edge[side].as_py() for edge in edges for side in ("min", "max")),
-                to_us(self._clock.now()),
+            made.append(Segment(
+                digest, loop, kind, part.num_rows, size, _edges(part, "seq"), _edges(part, "ts"), _edges(part, "received")
             ))  # fmt: skip
             self.after_step("file")
         return made
 
-    def _enter(self, made: list[tuple[Any, ...]], before: int, upto: int) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            moved = connection.execute(SQL["move_watermark"], {"upto": upto, "before": before}).rowcount
-            if moved != 1:
-                raise StoreError("expected to be alone in sealing, got a watermark that moved meanwhile")
-            connection.executemany(SQL["add_segment"], made)
-
-        self._writer.run(work)
-
     def _take_away(self) -> None:
         """Delete sealed rows from the journal, a few at a time."""
-        while self._writer.run(_leave) == AT_ONCE:
+        while self._journal.leave(AT_ONCE) == AT_ONCE:
             self.after_step("left")
 
 
@@ -130,24 +113,9 @@ def write_segment(home: Path, table: pa.Table) -> tuple[str, int]:
     return digest, final.stat().st_size
 
 
-def _bounds(connection: sqlite3.Connection, before_us: int | None) -> tuple[int, int]:
-    """From where (exclusive) to where (inclusive) may be sealed."""
-    start = connection.execute(SQL["watermark"]).fetchone()[0]
-    target = connection.execute(JOURNAL["last_seq"]).fetchone()[0]
-    if before_us is not None:
-        later = connection.execute(SQL["first_received_from"], (start, before_us)).fetchone()[0]
-        target = target if later is None else later - 1
-    return start, max(start, target)
-
-
-def _leave(connection: sqlite3.Connection) -> int:
-    """Remember the ids of a few sealed rows, and delete them; how many they were."""
-    rows = connection.execute(SQL["rows_to_leave"], (AT_ONCE,)).fetchall()
-    if rows:
-        keys = sorted((pack(kind, ident),) for _, ident, kind in rows)
-        connection.executemany(SQL["keep_id"], keys)
-        connection.execute(SQL["delete_upto"], (rows[-1][0],))
-    return len(rows)
+def _edges(table: pa.Table, name: str) -> tuple[int, int]:
+    edges = pc.min_max(table[name])
+    return edges["min"].as_py(), edges["max"].as_py()
 
 
 def _nothing(step: str) -> None:

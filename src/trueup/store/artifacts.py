@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trueup.core.errors import ArgumentError, DataError, NotFound, StoreError
@@ -14,6 +14,7 @@ from trueup.core.references import Ref
 from trueup.store import _files
 
 _URI = re.compile(r"artifacts/([0-9a-f]{2})/([0-9a-f]{64})(?:\.[A-Za-z0-9]{1,16})?")
+_MENTION = re.compile(r"artifacts/[0-9a-f]{2}/[0-9a-f]{64}(?:\.[A-Za-z0-9]{1,16})?")
 _SUFFIX = re.compile(r"(?:\.[A-Za-z0-9]{1,16})?")
 
 
@@ -127,6 +128,11 @@ class Artifacts:
     def _temporary(self) -> Path:
         _files.make_folder(self._folder)
         return _files.temporary(self._folder)
+
+
+def mentioned(bodies: Iterable[str]) -> set[str]:
+    """The URIs of the artifacts that texts name."""
+    return {uri for body in bodies for uri in _MENTION.findall(body)}
 
 
 def digest_of(path: Path) -> str:

@@ -11,27 +11,24 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from trueup.core.clock import Clock, SystemClock, to_us
 from trueup.core.decisions import Decision
-from trueup.core.errors import NotFound, StoreError
 from trueup.core.events import Event
 from trueup.core.json import dumps, loads
 from trueup.core.records import from_plain, kind_of_record, stored
-from trueup.store import _database, _decisions, _files, sql
-from trueup.store._mounts import refuse_network
+from trueup.store import _decisions
 from trueup.store._rows import checked
-from trueup.store._writer import Writer
 from trueup.store.artifacts import Artifacts
-from trueup.store.locks import lock
+from trueup.store.journal import Ailment, Journal, Record, closed
+from trueup.store.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from tempfile import TemporaryDirectory
 
     import pyarrow as pa
 
-    from trueup.store._doctor import Ailment
     from trueup.store._history import History, Sealed
 
 R = TypeVar("R")
-SQL = sql.load("trueup.store", "sql/journal.sql")
 BUSY_SECONDS = 10.0
 """How long a write waits for a foreign program that holds the journal before it is Busy."""
 
@@ -43,18 +40,14 @@ class Ledger:
     StoreError with nothing written otherwise. Reads see the last commit of any process.
     """
 
-    def __init__(self, home: Path, clock: Clock, *, busy: float) -> None:
+    def __init__(self, home: Path, clock: Clock, journal: Journal) -> None:
         self.home = home
         self.clock = clock
         self.artifacts = Artifacts(home)
-        self._path = home / "journal.sqlite"
-        self._busy = busy
-        self._writer = Writer(home, self._path, busy=busy)
-        self._reader = _database.connect(self._path, busy=busy)
-        self._watch = _database.connect(self._path, busy=busy)
+        self._journal = journal
         self._reading = threading.Lock()
-        self._watching = threading.Lock()
         self._past: History | None = None
+        self._folder: TemporaryDirectory[str] | None = None
         self._closed = False
 
     @classmethod
@@ -68,27 +61,29 @@ class Ledger:
         (being migrated) or StoreFull. An older schema is backed up and migrated.
         """
         home = Path(home).expanduser().absolute()
-        path = home / "journal.sqlite"
-        refuse_network(home)
-        if not create and not path.exists():
-            raise NotFound(f"expected a ledger in {home}, got none", cure="trueup init, or set TRUEUP_HOME")
-        with _files.told(f"the home {home}"):
-            _files.make_folder(home.absolute())
-            if not _database.current(path, busy=busy):
-                with lock(home, "migrate", wait=busy):
-                    _database.prepare(home, path, busy=busy)
-        return cls(home, clock or SystemClock(), busy=busy)
+        return cls(home, clock or SystemClock(), SqliteJournal.open(home, create=create, busy=busy))
+
+    @classmethod
+    def memory(cls, *, clock: Clock | None = None) -> Self:
+        """An empty ledger of this process, for tests: events, decisions and records in memory, artifacts
+        and sealed history in a temporary folder that goes when the ledger is closed."""
+        from tempfile import TemporaryDirectory
+
+        from trueup.store.memory import MemoryJournal
+
+        folder = TemporaryDirectory(prefix="trueup-home-")
+        ledger = cls(Path(folder.name), clock or SystemClock(), MemoryJournal())
+        ledger._folder = folder
+        return ledger
 
     def close(self) -> None:
         """Close; every later call raises StoreError."""
         self._closed = True
-        self._writer.close()
-        with self._reading:
-            self._reader.close()
-        with self._watching:
-            self._watch.close()
+        self._journal.close()
         if self._past is not None:
             self._past.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -110,25 +105,22 @@ class Ledger:
         share a sync to the disk. Raises ArgumentError for what cannot be stored as it is.
         """
         rows = checked(events, self._now())
-        return self._writer.append(rows) if rows else 0
+        return self._journal.append(rows) if rows else 0
 
     def cut(self) -> int:
         """The greatest seq that is committed: what was known up to it never changes."""
-        return int(self._one("last_seq")[0])
+        return self._journal.last_seq()
 
     def count(self, loop: str, kind: str) -> int:
         """How many events a loop has of a kind: one look at a counter."""
-        found = self._one("counter", (loop, kind))
-        return int(found[0]) if found else 0
+        return self._journal.count(loop, kind)
 
     def version(self) -> int:
         """A number that changes with every commit of any process: some microseconds to ask.
 
         Comparable within this object only.
         """
-        with self._watching, _database.errors(self._path):
-            self._open_still()
-            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+        return self._journal.version()
 
     def scan(
         self, loop: str, kind: str | Sequence[str], *, since_us: int | None = None,
@@ -185,16 +177,16 @@ class Ledger:
         `generation = expect + 1`, `previous`, `id`, and an `at` no earlier than the decision's
         before it (a clock that jumped back does not make history run backwards).
         """
-        return self._writer.run(lambda connection: _decisions.decide(connection, decision, expect))
+        return self._journal.decide(decision, expect)
 
     def state(self, loop: str) -> tuple[int, dict[str, Any]]:
         """A loop's generation and state; (0, {}) before its first decision."""
-        found = self._one("state", (loop,))
-        return (int(found[0]), loads(found[1])) if found else (0, {})
+        generation, body = self._journal.state(loop)
+        return generation, loads(body)
 
     def loops(self) -> list[str]:
         """Every loop of which this home knows anything, by name."""
-        return [str(row[0]) for row in self._all("loops")]
+        return self._journal.loops()
 
     def decisions(
         self, loop: str, *, kind: str | None = None, subject: str | None = None,
@@ -202,22 +194,18 @@ class Ledger:
     ) -> list[Decision]:
         """A loop's decisions in order, or the newest first; by kind and by subject where given, and
         those after a generation alone."""
-        named = {"loop": loop, "kind": kind, "subject": subject, "limit": -1 if limit is None else limit, "after": after}
-        rows = self._all("decisions_newest_first" if newest else "decisions", named)
-        return [_decisions.decision_of(digest, body) for digest, body in rows]
+        return self._journal.decisions(loop, kind=kind, subject=subject, limit=limit, newest=newest, after=after)
 
     def decision(self, ident: str, loop: str | None = None) -> Decision:
         """A decision by its id or the beginning of it; raises NotFound, or ArgumentError for many."""
         low, high = _decisions.bounds(ident)
-        rows = self._all("decisions_by_prefix", {"low": low, "high": high, "loop": loop})
-        return _decisions.only(ident, rows)
+        return _decisions.only(ident, self._journal.decisions_between(low, high, loop))
 
     # -- records ----------------------------------------------------------------------------------
 
     def put(self, loop: str, kind: str, ident: str, body: Mapping[str, Any]) -> bool:
         """Keep a record for good; False where one of that id is there already, which stands."""
-        row = (loop, kind, ident, self._now(), dumps(dict(body)))
-        return self._writer.run(lambda connection: connection.execute(SQL["add_record"], row).rowcount == 1)
+        return self._journal.put(loop, kind, Record(ident, self._now(), dumps(dict(body))))
 
     def add(self, loop: str, ident: str, record: object) -> bool:
         """Keep a typed record for good under its kind; False where one of that id is there already,
@@ -230,10 +218,10 @@ class Ledger:
     def get(self, loop: str, kind: type[R], ident: str) -> R | None: ...
     def get(self, loop: str, kind: str | type[R], ident: str) -> dict[str, Any] | R | None:
         """A record by its id, or None: of a class made with @record, or its body with `id` and `at` (us)."""
-        found = self._one("record", (loop, _kind(kind), ident))
-        if not found:
+        found = self._journal.get(loop, _kind(kind), ident)
+        if found is None:
             return None
-        body = _record(*found)
+        body = _record(found)
         return body if isinstance(kind, str) else from_plain(kind, {**body, "loop": loop})
 
     @overload
@@ -249,11 +237,10 @@ class Ledger:
     ) -> list[dict[str, Any]] | list[R]:
         """Records of a kind in the order in which they came, or the newest first: of a class made with
         @record, or their bodies."""
-        named = (loop, _kind(kind), -1 if limit is None else limit)
-        rows = self._all("records_newest_first" if newest else "records", named)
+        rows = self._journal.records(loop, _kind(kind), limit=limit, newest=newest)
         if isinstance(kind, str):
-            return [_record(*row) for row in rows]
-        return [from_plain(kind, {**_record(*row), "loop": loop}) for row in rows]
+            return [_record(row) for row in rows]
+        return [from_plain(kind, {**_record(row), "loop": loop}) for row in rows]
 
     # -- keeping ----------------------------------------------------------------------------------
 
@@ -279,7 +266,11 @@ class Ledger:
         from trueup.store._doctor import examine
 
         self._open_still()
-        return examine(self.home, self._path, self.clock, busy=self._busy, deep=deep)
+        return examine(self.home, self._journal, self.clock, deep=deep)
+
+    def journal_bytes(self) -> int:
+        """Bytes that the journal takes in the home, 0 where it lies elsewhere."""
+        return self._journal.size()
 
     # -- within -----------------------------------------------------------------------------------
 
@@ -290,30 +281,20 @@ class Ledger:
 
             with self._reading:
                 if self._past is None:
-                    self._past = History(self.home, self._path, self.clock, self._writer, busy=self._busy)
+                    self._past = History(self.home, self.clock, self._journal)
         return self._past
 
     def _now(self) -> int:
         return to_us(self.clock.now())
 
-    def _one(self, name: str, params: Sequence[Any] = ()) -> Any:
-        with self._reading, _database.errors(self._path):
-            self._open_still()
-            return self._reader.execute(SQL[name], params).fetchone()
-
-    def _all(self, name: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
-        with self._reading, _database.errors(self._path):
-            self._open_still()
-            return self._reader.execute(SQL[name], params).fetchall()
-
     def _open_still(self) -> None:
         if self._closed:
-            raise StoreError("expected an open ledger, got a closed one", cure="open it again")
+            raise closed()
 
 
 def _kind(kind: str | type) -> str:
     return kind if isinstance(kind, str) else kind_of_record(kind)
 
 
-def _record(ident: str, at: int, body: str) -> dict[str, Any]:
-    return {**loads(body), "id": ident, "at": at}
+def _record(row: Record) -> dict[str, Any]:
+    return {**loads(row.body), "id": row.id, "at": row.at}

@@ -47,7 +47,7 @@ SELECT digest, generation, at FROM decision WHERE loop = ? ORDER BY generation D
 
 -- name: add_decision
 -- Append to a loop's chain.
-INSERT INTO decision (digest, loop, generation, at, kind, verdict, subject, previous, body)
+INSERT INTO decision (loop, generation, digest, previous, at, kind, verdict, subject, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_state

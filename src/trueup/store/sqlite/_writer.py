@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from trueup.core.errors import DataError, StoreError
-from trueup.store import _database, _files, sql
+from trueup.store import _files, sql
 from trueup.store._ids import pack
+from trueup.store.journal import Row, closed, forked
 from trueup.store.locks import lock_path
+from trueup.store.sqlite import _database
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-SQL = sql.load("trueup.store", "sql/journal.sql")
+SQL = sql.load("trueup.store.sqlite", "sql/journal.sql")
 BATCH = 4096
 """Rows that one transaction takes from the queue; a single longer call is still one transaction."""
 _ROW = f"({','.join('?' * 21)})"
@@ -152,7 +153,7 @@ class Writer:
                 new = self._transact(lambda connection: _insert(connection, batch))
             except _UNFIT as error:
                 if len(batch) == 1:
-                    raise DataError(f"expected rows that SQLite can hold, got: {error}") from error
+                    raise DataError(f"expected rows that the journal can hold, got: {error}") from error
                 for waiting in batch:  # one of them is at fault: each stands alone
                     try:
                         self._alone(waiting)
@@ -166,7 +167,7 @@ class Writer:
         try:
             waiting.new = self._transact(lambda connection: _insert(connection, [waiting]))[0]
         except _UNFIT as error:
-            raise DataError(f"expected rows that SQLite can hold, got: {error}") from error
+            raise DataError(f"expected rows that the journal can hold, got: {error}") from error
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._usable()
@@ -192,12 +193,9 @@ class Writer:
 
     def _usable(self) -> None:
         if self._closed:
-            raise StoreError("expected an open ledger, got a closed one", cure="open it again")
+            raise closed()
         if self._pid != os.getpid():
-            raise StoreError(
-                "expected the process that opened the ledger, got a fork of it",
-                cure="open the ledger after the fork",
-            )
+            raise forked()
 
 
 class _Waiting:

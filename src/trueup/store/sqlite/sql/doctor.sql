@@ -30,10 +30,6 @@ SELECT loop, kind, sum(said), sum(found) FROM (
 SELECT (SELECT count(*) FROM sealed_id), (SELECT coalesce(sum(rows), 0) FROM segment),
     (SELECT count(*) FROM event WHERE seq <= (SELECT upto FROM sealed));
 
--- name: beyond_watermark
--- Files of the catalogue that reach beyond the watermark.
-SELECT sha256 FROM segment WHERE seq_max > (SELECT upto FROM sealed);
-
 -- name: latest
 -- The latest moment that the ledger knows of.
 SELECT max(

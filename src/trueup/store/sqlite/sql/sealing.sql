@@ -5,14 +5,9 @@
 -- Events up to it are read from segments.
 SELECT upto FROM sealed;
 
--- name: segments
--- The catalogue, in the order of sealing.
-SELECT sha256, loop, kind, rows, bytes, seq_min, seq_max, ts_min, ts_max, received_min, received_max
-FROM segment ORDER BY n;
-
 -- name: segments_after
--- What was added to the catalogue since its n-th row.
-SELECT n, sha256, loop, kind, rows, seq_min, seq_max, ts_min, ts_max, received_min, received_max
+-- The catalogue in the order of sealing, from what was added since its n-th row.
+SELECT sha256, loop, kind, rows, bytes, seq_min, seq_max, ts_min, ts_max, received_min, received_max, n
 FROM segment WHERE n > ? ORDER BY n;
 
 -- name: copy_rows

@@ -25,8 +25,9 @@ from trueup.core.errors import (
     StoreFull,
     TrueupError,
 )  # fmt: skip
-from trueup.store import Ledger, _database, sql
-from trueup.store._mounts import file_system, refuse_network
+from trueup.store import Ledger, sql
+from trueup.store.sqlite import _database
+from trueup.store.sqlite._mounts import file_system, refuse_network
 
 
 @pytest.fixture
@@ -259,8 +260,8 @@ def test_sql_stands_under_a_name_and_a_comment() -> None:
 
 def test_every_statement_of_the_store_is_used() -> None:
     folder = Path(sql.__file__).parent
-    code = "".join(path.read_text() for path in folder.glob("*.py"))
-    for path in folder.glob("sql/*.sql"):
+    code = "".join(path.read_text() for path in folder.rglob("*.py"))
+    for path in folder.rglob("sql/*.sql"):
         for name in sql.parse(path.read_text()):
             assert f'"{name}"' in code or f"'{name}'" in code, f"{name} of {path.name}"
 

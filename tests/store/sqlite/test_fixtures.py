@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from trueup.core.errors import NotFound
-from trueup.store import Ledger, _database, migrate
+from trueup.store import Ledger, migrate
+from trueup.store.sqlite import _database
 
-FOLDER = Path(__file__).parents[1] / "fixtures" / "ledgers"
+FOLDER = Path(__file__).parents[2] / "fixtures" / "ledgers"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 

@@ -29,7 +29,7 @@ from trueup.core.errors import (
 )
 from trueup.store import _files, sql
 
-SQL = sql.load("trueup.store", "sql/opening.sql")
+SQL = sql.load("trueup.store.sqlite", "sql/opening.sql")
 APPLICATION = 0x54525550  # "TRUP"
 _DAMAGED = "restore it from a backup (see `backups/` in this home), or put it aside and start a new home"
 
@@ -149,7 +149,7 @@ def copy(path: Path, target: Path, *, busy: float) -> None:
 
 def migrations() -> dict[int, str]:
     """The numbered steps from nothing to this version's schema."""
-    found = files("trueup.store").joinpath("migrations").iterdir()
+    found = files("trueup.store.sqlite").joinpath("migrations").iterdir()
     numbered = [(re.match(r"(\d{4})_\w+\.sql$", step.name), step) for step in found]
     return {int(match[1]): step.read_text("utf-8") for match, step in numbered if match}
 
