@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from trueup.core.protocols import Budget
     from trueup.core.secrets import Env, File
     from trueup.core.task import Outcome, Task
+    from trueup.core.version import __version__ as __version__
     from trueup.loop import Loop
     from trueup.release import Risk
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Budget": "trueup.core.protocols",
@@ -28,6 +27,7 @@ _HOMES = {
     "Risk": "trueup.release",
     "Spend": "trueup.core.money",
     "Task": "trueup.core.task",
+    "__version__": "trueup.core.version",
     "connect": "trueup.client",
 }
 

@@ -96,6 +96,33 @@ def test_sql_stands_in_sql_files() -> None:
     assert set(ALLOWED) <= set(found), "an exception that is no longer needed"
 
 
+RENAMES = {
+    "core/files.py": "the one place",
+    "store/_files.py": "content by its digest: what is there already stands, and is never replaced",
+    "store/_restore.py": "whole folders change places",
+    "registry/retention.py": "what goes is taken out of sight first",
+}
+
+
+def test_files_are_replaced_in_one_place() -> None:
+    """Whole or not at all, synced before and after: `trueup.core.files`."""
+    rename = re.compile(r"\bos\.(replace|rename)\(|\.rename\(|\b(draft|part|temporary|made|_part)\.replace\(")
+    found = {str(path.relative_to(SRC)) for path in PYTHON if rename.search(path.read_text("utf-8"))}
+    assert found == set(RENAMES)
+
+
+def test_no_room_reads_the_package_above_it() -> None:
+    """`trueup` itself imports nearly every room: its names come from where they are (the loops of the lab apart,
+    which show what a user writes)."""
+    names = re.compile(r"^\s*from trueup import (.+)$", re.MULTILINE)
+    rooms = set(floors())
+    wrong = {
+        str(path.relative_to(SRC)): said for path in PYTHON
+        if (said := names.findall(path.read_text("utf-8"))) and not {one.strip() for part in said for one in part.split(",")} <= rooms
+    }
+    assert {name for name in wrong if not name.startswith("lab/")} == set()
+
+
 @pytest.mark.parametrize("text", ['x = "SELECT a\\nFROM b"', 'x = f"INSERT OR IGNORE INTO {t} VALUES (1)"', 'x = f"SELECT {a} FROM t"'])
 def test_sql_in_python_is_found(text: str) -> None:
     assert statements(text) != []

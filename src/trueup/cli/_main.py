@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from trueup import __version__
 from trueup.core.errors import MissingDependency, TrueupError, of_disk
+from trueup.core.version import __version__
 
 _COMMANDS = {
     "init": "start", "demo": "start",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import DataError, Refused
+from trueup.core.files import write_whole
 from trueup.core.json import digest, dumps
-from trueup.data._files import write_whole
 from trueup.data.golden import GoldenItems, GoldenSet, checked_item, read_items
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def add_items(
         before = path.read_bytes() if path.exists() else b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, before + b"".join(dumps(item).encode() + b"\n" for item in fresh))
     return len(fresh)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from trueup.core.clock import to_us
 from trueup.core.errors import DataError
 from trueup.core.events import Event, outcome
+from trueup.core.files import replace
 from trueup.core.json import dumps, sha256
 from trueup.core.task import Outcome, Task
 from trueup.core.values import digest as digest_value
@@ -246,10 +247,8 @@ class _Quarantine:
         if self._file is None:
             return
         if kind is None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
-            self._part.replace(self.path)
+            replace(self._part, self.path)
         else:
             self._file.close()
             self._part.unlink(missing_ok=True)

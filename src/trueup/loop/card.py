@@ -6,7 +6,6 @@ It is written by a run as a small file, so that `status` reads no rows; deleted,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.clock import to_us
 from trueup.core.decisions import Decision
 from trueup.core.errors import TrueupError
+from trueup.core.files import write_whole
 from trueup.core.json import dumps, loads
 from trueup.release import Ruling
 from trueup.release.canary import watched
@@ -92,9 +92,7 @@ def _ended(loop: Loop, state: LoopState, void: Decision, now: int) -> dict[str, 
 
 def _write(path: Path, card: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(dumps(card) + "\n", "utf-8")
-    os.replace(draft, path)
+    write_whole(path, dumps(card) + "\n")
 
 
 def _left(loop: Loop, state: LoopState) -> dict[str, Any]:

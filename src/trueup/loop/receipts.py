@@ -17,6 +17,7 @@ from trueup.core.errors import (
     TrueupError,
     UnknownName,
 )
+from trueup.core.files import write_whole
 from trueup.core.json import dumps, loads, sha256
 from trueup.core.values import from_json
 from trueup.loop.context import know_kinds, moment
@@ -81,9 +82,7 @@ def write_receipt(ledger: Ledger, decision: Decision) -> Path:
     body = _body(ledger, decision, str(release), salt)
     signature, public = sign(key, body)
     path = path_of(ledger.home, decision)
-    draft = path.with_suffix(".part")
-    draft.write_text(dumps({"body": body, "key": public, "signature": signature}) + "\n", "utf-8")
-    draft.replace(path)
+    write_whole(path, dumps({"body": body, "key": public, "signature": signature}) + "\n")
     return path
 
 

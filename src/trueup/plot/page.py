@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from trueup.core.files import write_whole
 from trueup.plot._text import clean, escape, escape_markdown, fence
 from trueup.plot.chart import Cell, Chart, Table
 from trueup.plot.palette import chart_css, page_css
@@ -183,7 +184,5 @@ def save(folder: Path, title: str, sections: Sequence[Section], name: str = "rep
     folder.mkdir(parents=True, exist_ok=True)
     files = {**twin.files, f"{name}.md": twin.text, f"{name}.html": page(title, sections)}
     for file, content in files.items():
-        draft = folder / f".{file}.part"
-        draft.write_text(content, encoding="utf-8", newline="\n")
-        draft.replace(folder / file)
+        write_whole(folder / file, content)
     return folder / f"{name}.html", folder / f"{name}.md"

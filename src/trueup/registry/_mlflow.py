@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trueup.core.errors import MissingDependency, ModelError, Refused
+from trueup.core.files import replace
 from trueup.core.json import sha256
 from trueup.registry.publish import Nomination
 
@@ -93,7 +94,7 @@ def make_database(path: Path) -> None:
             utils._initialize_tables(engine)
         finally:
             engine.dispose()
-        os.replace(part, path)
+        replace(part, path)
 
 
 def local_file(uri: str) -> Path | None:

@@ -358,7 +358,7 @@ def _requirements(folder: Path) -> str:
     """What loads the model's format, in the versions of this process."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from trueup import __version__
+    from trueup.core.version import __version__
     from trueup.models import read_manifest
 
     needed = {

@@ -8,7 +8,6 @@ raises is caught here, recorded once, and tried again later.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from trueup.core.clock import to_us
 from trueup.core.errors import Busy, TrueupError
 from trueup.core.events import Event
+from trueup.core.files import write_whole
 from trueup.core.json import dumps, sha256
 from trueup.core.secrets import masked
 from trueup.core.values import to_json
@@ -274,7 +274,5 @@ class _Memory:
     def _write(self, data: dict[str, Any]) -> None:
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            made = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            made.write_text(json.dumps(data), "utf-8")
-            os.replace(made, self.path)
+            write_whole(self.path, json.dumps(data))
             self.data = data

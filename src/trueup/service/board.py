@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trueup.core.files import write_whole
 from trueup.store.locks import holder
 
 FILE, LOCK = "service.json", "up"
@@ -83,10 +84,8 @@ class Board:
         with self._lock:
             text, self._dirty = json.dumps(self._data, default=str), False
         self._written = time.monotonic()
-        temporary = self._path.with_name(f".{FILE}")
         with suppress(OSError):  # on a full disk the work goes on, and only this is old
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, self._path)
+            write_whole(self._path, text, durable=False)  # after a crash of the machine nobody serves here
 
 
 def service(home: Path) -> dict[str, Any] | None:

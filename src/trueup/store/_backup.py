@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import NotFound, Refused, StoreError
+from trueup.core.files import make_folder, sync_file, sync_path
 from trueup.core.json import dumps, loads, sha256
+from trueup.core.version import __version__
 from trueup.store import _files
 from trueup.store.artifacts import Artifacts
 from trueup.store.locks import lock
@@ -82,7 +84,7 @@ def backup(
     if dry:
         return _would(ledger, folder, away)
     with _files.told(f"a backup in {folder}"):
-        _files.make_folder(folder.absolute())
+        make_folder(folder.absolute())
         with lock(ledger.home, KEEPING), lock(folder, "backup"):
             _sweep(folder)
             return _Copying(ledger.home, folder, say).run(away)
@@ -144,7 +146,7 @@ class _Copying:
             else:
                 artifacts.append(self._artifact(uri))
         manifest = {
-            "format": FORMAT, "trueup": _version(), "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "format": FORMAT, "trueup": __version__, "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "home": str(self._home), "schema": facts.schema, "cut": facts.cut, "loops": facts.loops,
             "journal": journal, "segments": segments, "artifacts": artifacts, "absent": absent,
         }
@@ -154,12 +156,12 @@ class _Copying:
 
     def _journal(self) -> dict[str, Any]:
         folder = self._folder / "journals"
-        _files.make_folder(folder)
+        make_folder(folder)
         made = _files.temporary(folder)
         try:
             _database.copy(self._home / FILE, made, busy=10.0)
             made.chmod(0o444)
-            _files.sync_path(made)
+            sync_path(made)
             digest, size = _files.file_digest(made), made.stat().st_size
             path = f"journals/{digest}.sqlite"
             self._count(self._folder / path, size)
@@ -174,7 +176,7 @@ class _Copying:
             raise _not_whole(path, "missing or cut" if source.exists() else "missing")
         self._count(final, size)
         if not final.exists():
-            _files.make_folder(final.parent)
+            make_folder(final.parent)
             made = _files.temporary(self._folder / "segments")
             try:
                 known[path] = _files.copy_synced(source, made)
@@ -221,7 +223,7 @@ class _Copying:
             with made.open("xb") as file:
                 file.write(body)
                 file.flush()
-                _files.sync_file(file.fileno())
+                sync_file(file.fileno())
             _files.place(made, self._folder / name)
         finally:
             _files.discard(made)
@@ -280,12 +282,6 @@ def _not_whole(path: str, how: str) -> StoreError:
         f"expected every file that the ledger names, to copy it; got {path} {how}",
         cure="trueup doctor says what is wrong; restore the file from an older backup",
     )
-
-
-def _version() -> str:
-    from trueup import __version__
-
-    return __version__
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:

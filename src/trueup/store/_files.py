@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are whole or absent: temporary name, fsync, rename, fsync of the folder."""
+"""Files that are whole or absent, and never replaced: temporary name, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from trueup.core.errors import StoreError, StoreFull, TrueupError
+from trueup.core.files import make_folder, sync_file, sync_folder
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 TEMPORARY = ".new-"
@@ -58,49 +59,12 @@ def place(made: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each of them durable."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
-
-
-def sync_file(descriptor: int) -> None:
-    """To the disk itself, also where fsync alone stops at the drive's cache."""
-    if sys.platform == "darwin":  # pragma: no cover
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
-
-
 def sync_data(descriptor: int) -> None:
     """The contents and the length of a file to the disk; its times may come later."""
     if sys.platform == "darwin":  # pragma: no cover
         sync_file(descriptor)
     else:
         os.fdatasync(descriptor)
-
-
-def sync_path(path: Path) -> None:
-    """Sync a file by its name."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        sync_file(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names within a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def discard(path: Path) -> None:

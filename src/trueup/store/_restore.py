@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.core.errors import Busy, NewerLedger, Refused, StoreError, StoreFull
+from trueup.core.files import make_folder, sync_folder
 from trueup.store import _files
 from trueup.store._backup import Progress, quiet, read_manifest, stamp
 from trueup.store.artifacts import Artifacts, digest_of
@@ -78,7 +79,7 @@ def restore(
         if aside is not None:
             os.rename(home, aside)
         os.rename(stage, home)
-        _files.sync_folder(home.parent)
+        sync_folder(home.parent)
     return Restored(home, path.name, manifest, len(parts), size, aside)
 
 
@@ -104,7 +105,7 @@ def _occupied(home: Path, force: bool) -> bool:
 @contextmanager
 def _stage(home: Path, size: int) -> Iterator[Path]:
     """A folder beside the home, on the same disk, that goes where it was not put in its place."""
-    _files.make_folder(home.parent)
+    make_folder(home.parent)
     begin = f".{home.name}.restoring-"
     for left in home.parent.glob(f"{begin}*"):
         if not _alive(left.name.removeprefix(begin)):
@@ -150,7 +151,7 @@ def _copy(source: Path, stage: Path, manifest: dict[str, Any], say: Progress) ->
             raise _differs(part, "nothing")
         _same(part, (store.put_tree if found.is_dir() else store.put_file)(found).sha256)
     for folder, _, _ in os.walk(stage):
-        _files.sync_folder(Path(folder))
+        sync_folder(Path(folder))
 
 
 def _copied(source: Path, target: Path) -> str:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from trueup.core.clock import Clock, to_us
 from trueup.core.errors import StoreError
+from trueup.core.files import make_folder, sync_path
 from trueup.store import _files
 from trueup.store.digest import logical_digest
 from trueup.store.journal import Journal, Segment
@@ -101,11 +102,11 @@ def write_segment(home: Path, table: pa.Table) -> tuple[str, int]:
     digest = logical_digest(table)
     final = _files.segment_path(home, digest)
     with _files.told("a segment of history"):
-        _files.make_folder(home / "segments")
+        make_folder(home / "segments")
         made = _files.temporary(home / "segments")
         try:
             pq.write_table(table, made, compression="zstd", row_group_size=ROW_GROUP)
-            _files.sync_path(made)
+            sync_path(made)
             made.chmod(0o444)
             _files.place(made, final)
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trueup.core.errors import ArgumentError, DataError, NotFound, StoreError
+from trueup.core.files import make_folder, sync_file, sync_folder
 from trueup.core.json import sha256
 from trueup.core.references import Ref
 from trueup.store import _files
@@ -37,7 +38,7 @@ class Artifacts:
         final = self._home / ref.uri
         with _files.told("an artifact"):
             if final.exists():
-                _files.sync_folder(final.parent)  # who placed it may not have come to this yet
+                sync_folder(final.parent)  # who placed it may not have come to this yet
             else:
                 made = self._temporary()
                 try:
@@ -45,7 +46,7 @@ class Artifacts:
                         file.write(data)
                         file.flush()
                         os.fchmod(file.fileno(), 0o444)
-                        _files.sync_file(file.fileno())
+                        sync_file(file.fileno())
                     _files.place(made, final)
                 finally:
                     _files.discard(made)
@@ -74,7 +75,7 @@ class Artifacts:
                 made.mkdir()
                 lines = [(_copy_into(folder, made, name), name) for name in names]
                 for inner, _, _ in os.walk(made):
-                    _files.sync_folder(Path(inner))
+                    sync_folder(Path(inner))
                 ref = _ref(tree_digest(lines), "")
                 _files.place(made, self._home / ref.uri)
             finally:
@@ -126,7 +127,7 @@ class Artifacts:
                     yield Ref(match[0], match[2])
 
     def _temporary(self) -> Path:
-        _files.make_folder(self._folder)
+        make_folder(self._folder)
         return _files.temporary(self._folder)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
-import os
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.core.errors import DefinitionError, Refused, TrueupError
+from trueup.core.files import write_whole
 from trueup.study.policy import Policy
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ def apply(edit: Edit, ledger: Ledger, *, who: str | None = None, evidence: Mappi
     if edit.path.read_text("utf-8") != edit.before:
         raise Refused(f"expected {edit.path.name} as it was, but it was edited since", cure="run the backtest again")
     generation, state = read(ledger, edit.loop.name)
-    draft = edit.path.with_name(f".{edit.path.name}.part")
-    draft.write_text(edit.after, "utf-8")
-    draft.chmod(edit.path.stat().st_mode)
-    os.replace(draft, edit.path)
+    write_whole(edit.path, edit.after, mode=edit.path.stat().st_mode)
     return decide(
         ledger, edit.loop.name, generation, state, kind="edit", verdict="NOTE", actor=who or whoami(),
         reason=f"{edit.path.name} was edited as a backtest proposed: it takes effect at the next look",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import signal
 import sys
@@ -26,6 +25,7 @@ from trueup.core.errors import (
     TrainingRetryable,
     TrueupError,
 )
+from trueup.core.files import write_whole
 from trueup.core.json import digest, dumps, loads
 from trueup.core.money import Spend
 from trueup.core.protocols import TrainJob, TrainResult
@@ -166,7 +166,7 @@ def run(
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             if attempt.kind == "memory":
-                (home / STARVED).write_text(str(int(order["starved"]) + 1))
+                write_whole(home / STARVED, str(int(order["starved"]) + 1))
             starved = sum(each.kind == "memory" for each in attempts)
             if attempt.kind not in _AGAIN or len(attempts) > retries or starved >= _MEMORY_TRIES:
                 status: Literal["retry", "failed"] = "retry" if attempt.kind in _AGAIN else "failed"
@@ -176,10 +176,10 @@ def run(
                     _clean(home)
                 return Trained(TrainResult(status, reason=reason), None, tuple(attempts), key)
             waited = retry_delay * backoff ** (len(attempts) - 1)
-            _write(home / TRIED, {
+            write_whole(home / TRIED, dumps({
                 "key": key, "again": time.time() + waited, "waits": waited,
                 "attempts": [asdict(each) for each in attempts],
-            })
+            }))
             sleep(waited)
 
 
@@ -311,20 +311,10 @@ def _keep(
         "key": key, "model": model.to_json(), "metrics": dict(result.metrics),
         "facts": dict(result.facts), "attempts": [asdict(each) for each in attempts],
     }
-    _write(home / DONE, body)
+    write_whole(home / DONE, dumps(body))
     (home / TRIED).unlink(missing_ok=True)
     _clean(home)
     return Trained(kept, model, tuple(attempts), key)
-
-
-def _write(path: Path, body: Mapping[str, Any]) -> None:
-    """Write JSON as a whole or not at all, on the disk when this returns."""
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(dumps(body))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _finished(home: Path, artifacts: Artifacts, key: str) -> Trained | None:

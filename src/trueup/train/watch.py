@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trueup.core.errors import DataError
+from trueup.core.files import write_whole
 from trueup.core.json import dumps, loads
 from trueup.core.protocols import Budget
 
@@ -63,9 +64,7 @@ class Meter:
         total = self.before + seconds
         if isfinite(self.lasts) and (now or seconds - self._told >= 1.0):
             self._told = seconds
-            temporary = self._path.with_name(f".{self._path.name}")
-            temporary.write_text(repr(total))
-            os.replace(temporary, self._path)
+            write_whole(self._path, repr(total))
         return total > self.lasts
 
 

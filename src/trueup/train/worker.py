@@ -24,6 +24,7 @@ from typing import Any
 
 from trueup.core import values
 from trueup.core.errors import ModelError, TrainingRetryable, TrueupError
+from trueup.core.files import write_whole
 from trueup.core.json import dumps, loads
 from trueup.core.protocols import Trainer, TrainJob, TrainResult
 from trueup.train.fitting import words
@@ -63,9 +64,7 @@ def main(path: Path) -> int:
         os.nice(order["nice"])
     workdir = path.parent
     outcome = _outcome(order, workdir)
-    temporary = workdir / f".{OUTCOME}"
-    temporary.write_text(dumps(outcome), encoding="utf-8")
-    os.replace(temporary, workdir / OUTCOME)
+    write_whole(workdir / OUTCOME, dumps(outcome))
     return 0
 
 

@@ -27,6 +27,8 @@ from trueup.core.errors import (
     StoreFull,
     TrueupError,
 )
+from trueup.core.files import make_folder, sync_folder, sync_path
+from trueup.core.version import __version__
 from trueup.store import _files, sql
 
 SQL = sql.load("trueup.store.sqlite", "sql/opening.sql")
@@ -121,7 +123,7 @@ def prepare(home: Path, path: Path, *, busy: float, steps: dict[int, str] | None
                     _note(connection, number)
                     connection.execute(f"PRAGMA application_id={APPLICATION}")
                     connection.execute(f"PRAGMA user_version={number}")
-    _files.sync_folder(path.parent)
+    sync_folder(path.parent)
     return kept
 
 
@@ -188,8 +190,6 @@ def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
 def _note(connection: sqlite3.Connection, schema: int) -> None:
     """Record which Trueup makes this step, where the ledger has the place for it."""
     if connection.execute(SQL["has_migrations"]).fetchone()[0]:
-        from trueup import __version__
-
         connection.execute(SQL["add_migration"], (schema, __version__, time.time_ns() // 1_000))
 
 
@@ -219,11 +219,11 @@ def back_up(path: Path, home: Path, version: int, *, busy: float) -> Path:
     journal is all that a migration can spoil."""
     folder = home / "backups"
     with _files.told("a backup"):
-        _files.make_folder(folder)
+        make_folder(folder)
         made = _files.temporary(folder)
         try:
             copy(path, made, busy=busy)
-            _files.sync_path(made)
+            sync_path(made)
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
             final = folder / f"journal-v{version}-{stamp}.sqlite"
             _files.place(made, final)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trueup.core.decisions import Decision
 from trueup.core.errors import NotFound, StoreError
+from trueup.core.files import make_folder
 from trueup.store import _files, sql
 from trueup.store._decisions import decision_of, link
 from trueup.store._ids import pack
@@ -50,7 +51,7 @@ class SqliteJournal:
         if not create and not path.exists():
             raise NotFound(f"expected a ledger in {home}, got none", cure="trueup init, or set TRUEUP_HOME")
         with _files.told(f"the home {home}"):
-            _files.make_folder(home)
+            make_folder(home)
             if not _database.current(path, busy=busy):
                 with lock(home, "migrate", wait=busy):
                     _database.prepare(home, path, busy=busy)
