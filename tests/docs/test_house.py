@@ -101,6 +101,8 @@ RENAMES = {
     "store/_files.py": "content by its digest: what is there already stands, and is never replaced",
     "store/_restore.py": "whole folders change places",
     "registry/retention.py": "what goes is taken out of sight first",
+    "models/manifest.py": "its text is in the code digest of every model; a model is synced as an artifact",
+    "train/lora/checkpoints.py": "its text is in the code digest of every adapter; it syncs on its own",
 }
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,6 @@ from typing import Any
 
 from trueup.core import values
 from trueup.core.errors import ModelError, TrueupError
-from trueup.core.files import write_whole
 from trueup.core.json import Json, digest, dumps, loads
 from trueup.core.task import Answers
 from trueup.models.features import Features
@@ -136,7 +136,9 @@ def write_manifest(
         threshold, files, code, dict(details or {}),
     )
     Manifest.from_json(loads(dumps(manifest.to_json())))
-    write_whole(folder / NAME, dumps(manifest.to_json()) + "\n")
+    temporary = folder / f".{NAME}.tmp"
+    temporary.write_text(dumps(manifest.to_json()) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / NAME)
     return manifest
 
 

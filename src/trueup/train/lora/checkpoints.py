@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from trueup.core.errors import TrueupError
-from trueup.core.files import replace
 from trueup.core.json import dumps, loads
 from trueup.models.manifest import file_sha256
 
@@ -30,8 +29,18 @@ def write(folder: Path, step: int, tensors: Mapping[str, Any], said: Mapping[str
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".writing-{os.getpid()}"
     save_file({name: one.detach().cpu().contiguous() for name, one in tensors.items()}, temporary, {"said": dumps(dict(said))})
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     final = folder / f"step-{step:09d}-{file_sha256(temporary)}.safetensors"
-    replace(temporary, final)
+    os.replace(temporary, final)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     for old in _files(folder)[KEEP:]:
         with suppress(OSError):
             old.unlink()
