@@ -1,41 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of JSON lines, CSV and Parquet files, one after another, in bounded memory."""
+"""Rows of JSON, CSV and Parquet files, one after another, in bounded memory."""
 
 from __future__ import annotations
 
-import csv
+import codecs
 import gzip
 import io
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import BinaryIO, Literal, cast
 
 from trueup.core.errors import DataError, NotFound
-from trueup.core.json import loads
+from trueup.data import _csv, _json, _parquet
+from trueup.data._rows import Row, Unpacked
 
 Format = Literal["jsonl", "csv", "parquet"]
-LONGEST = 16 * 1024 * 1024  # bytes of a line
-RAW = 1_000  # characters of a row that are kept where it is quarantined
 _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
     ".csv": "csv", ".tsv": "csv", ".txt": "csv",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
-
-
-class Row(NamedTuple):
-    """One row: its line (from 1; a Parquet file's row), and its data, or what is wrong with it."""
-
-    line: int
-    data: dict[str, Any]
-    fault: str = ""
-    raw: str = ""
+_HEAD = 2**20  # bytes by which the encoding is told
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def format_of(path: Path) -> Format:
@@ -56,21 +46,26 @@ def format_of(path: Path) -> Format:
     return found
 
 
-def rows_of(path: Path, told: Callable[[int, int], None] | None = None) -> Generator[Row, None, None]:
-    """All rows; close the generator where it is left before its end. `told` is called now and then with what is done, out of what there is."""
+def rows_of(
+    path: Path, told: Callable[[int, int], None] | None = None, columns: Sequence[str] | None = None
+) -> Generator[Row, None, None]:
+    """All rows; close the generator where it is left before its end. `told` is called now and then with
+    what is done, out of what there is. Of a Parquet file only `columns` are read."""
     kind = format_of(path)
     if kind == "parquet":
-        yield from _parquet(path, told)
+        yield from _parquet.rows(path, told, columns)
         return
     total = path.stat().st_size
+    unpacked = Unpacked(path.name, total)
     with path.open("rb") as plain:
         file = cast(BinaryIO, gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain)
-        read = _json_lines(file) if kind == "jsonl" else _csv(file, path)
         try:
-            with closing(read):
+            with closing(_rows(file, kind, path.name)) as read:
                 for count, row in enumerate(read):
-                    if told is not None and count % 5_000 == 0:
-                        told(plain.tell(), total)
+                    if count % 5_000 == 0:
+                        unpacked.check(file.tell())
+                        if told is not None:
+                            told(plain.tell(), total)
                     yield row
         except (OSError, EOFError) as error:
             raise DataError(f"expected to read {path} to its end: {error}") from None
@@ -78,103 +73,87 @@ def rows_of(path: Path, told: Callable[[int, int], None] | None = None) -> Gener
         told(total, total)
 
 
-def _json_lines(file: BinaryIO) -> Generator[Row, None, None]:
-    line = 0
-    while chunk := file.readline(LONGEST):
-        line += 1
-        if not chunk.endswith(b"\n") and len(chunk) >= LONGEST:
-            while rest := file.readline(LONGEST):
-                if rest.endswith(b"\n"):
-                    break
-            yield Row(line, {}, f"longer than {LONGEST:,} bytes", _raw(chunk))
-            continue
-        if not chunk.strip():
-            continue
+def how_read(path: Path) -> tuple[str, ...]:
+    """What a person should know of how a file is read: its encoding, lines and columns that are skipped."""
+    if format_of(path) == "parquet":
+        return ()
+    with path.open("rb") as plain:
+        file = cast(BinaryIO, gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain)
         try:
-            data = loads(chunk.decode("utf-8-sig" if line == 1 else "utf-8"))
-        except UnicodeDecodeError:
-            yield Row(line, {}, "not UTF-8", _raw(chunk))
-        except (DataError, RecursionError) as error:
-            words = str(error.__cause__) if isinstance(error, DataError) else "nested too deeply"
-            yield Row(line, {}, f"not JSON: {words}", _raw(chunk))
+            encoding, _ = _encoding(file, format_of(path))
+            notes = () if encoding.startswith("utf-8") else (f"read as {encoding}, for it is not UTF-8",)
+            if format_of(path) == "csv":
+                with _Text(file, encoding) as text:
+                    notes += _csv.header_of(_csv.Lines(text), path.name).notes
+        except (OSError, EOFError) as error:
+            raise DataError(f"expected to read {path} to its end: {error}") from None
+    return notes
+
+
+def _rows(file: BinaryIO, kind: Format, name: str) -> Generator[Row, None, None]:
+    encoding, head = _encoding(file, kind)
+    if kind == "csv":
+        with _Text(file, encoding) as text:
+            yield from _csv.rows(text, name)
+        return
+    shape = _json.shape_of(head)
+    if shape == "lines" and encoding.startswith("utf-8"):
+        yield from _json.lines(file)
+        return
+    with _Text(file, encoding) as text:
+        if shape == "lines":
+            yield from _json.lines(cast(BinaryIO, _AsUtf8(text)))
         else:
-            if isinstance(data, dict):
-                yield Row(line, data)
-            else:
-                yield Row(line, {}, f"not an object but {type(data).__name__}", _raw(chunk))
+            yield from _json.values(text, shape)
 
 
-def _csv(file: BinaryIO, path: Path) -> Generator[Row, None, None]:
-    with suppress(OverflowError):
-        csv.field_size_limit(LONGEST)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    try:
-        yield from _csv_rows(text, path)
-    finally:
-        text.detach()  # the file is closed by whoever opened it
+class _Text:
+    """A binary file as text while the block lasts; it is closed by whoever opened it."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._text = io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="")
+
+    def __enter__(self) -> io.TextIOWrapper:
+        return self._text
+
+    def __exit__(self, *_: object) -> None:
+        self._text.detach()
 
 
-def _csv_rows(text: io.TextIOWrapper, path: Path) -> Iterator[Row]:
-    first = text.readline(LONGEST)
-    delimiter = max(",;\t|", key=first.count)
-    try:
-        header = next(csv.reader([first], delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        header = []
-    names = [name.strip() for name in header]
-    if not names or len(set(names)) != len(names) or not all(names):
-        raise DataError(
-            f"expected a first line of different column names in {path.name}, got {first.strip()[:200]!r}"
-        )
-    reader = csv.reader(text, delimiter=delimiter)
-    while True:
-        line = reader.line_num + 2
+class _AsUtf8:
+    """Lines of a text as UTF-8."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+
+    def readline(self, limit: int) -> bytes:
+        return self._text.readline(limit).encode("utf-8", "surrogatepass")
+
+
+def _encoding(file: BinaryIO, kind: Format) -> tuple[str, str]:
+    """The encoding, by a mark at the beginning, zeros between the letters, or what is valid; and the
+    beginning of the text. UTF-8 with some broken rows stays UTF-8: they are set aside."""
+    head = file.read(_HEAD)
+    file.seek(0)
+    encoding = next((name for mark, name in _BOMS if head.startswith(mark)), "")
+    if not encoding and len(head) >= 4 and not (head[1] and head[0]):
+        encoding = "utf-16-be" if not head[0] else "utf-16-le"
+    if not encoding and kind == "jsonl":  # by its standard
+        encoding = "utf-8-sig"
+    elif not encoding:
         try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(line, {}, f"not CSV: {error}")
-            continue
-        if not fields:
-            continue
-        if len(fields) != len(names):
-            raw = delimiter.join(fields)[:RAW]
-            yield Row(line, {}, f"{len(fields)} fields, the header has {len(names)}", raw)
-            continue
-        yield Row(line, {name: field if field else None for name, field in zip(names, fields, strict=True)})
+            codecs.getincrementaldecoder("utf-8")().decode(head)
+            encoding = "utf-8-sig"
+        except UnicodeDecodeError:
+            kept = head.decode("utf-8", "ignore").encode()
+            letters = len(kept) > sum(byte < 0x80 for byte in kept)  # some letters beyond ASCII are valid UTF-8
+            encoding = "utf-8-sig" if letters else "cp1252"
+    return encoding, codecs.getincrementaldecoder(encoding)("replace").decode(head)
 
 
-def _parquet(path: Path, told: Callable[[int, int], None] | None) -> Iterator[Row]:
-    try:
-        with pq.ParquetFile(path) as file:
-            total, line = file.metadata.num_rows, 0
-            for batch in file.iter_batches(batch_size=5_000):
-                if told is not None:
-                    told(line, total)
-                for data in batch.to_pylist():
-                    line += 1
-                    yield Row(line, data)
-            if told is not None:
-                told(total, total)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"expected to read the Parquet file {path}: {error}") from None
-
-
-def plain(data: Any) -> Any:
-    """A value out of a Parquet file as JSON has it; raises DataError for bytes and the like."""
-    if data is None or isinstance(data, bool | int | float | str):
-        return data
-    if isinstance(data, datetime | date):
-        return data.isoformat()
-    if isinstance(data, Decimal):
-        return float(data)
-    if isinstance(data, list | tuple):
-        return [plain(item) for item in data]
-    if isinstance(data, dict):
-        return {str(key): plain(item) for key, item in data.items()}
-    raise DataError(f"expected a value that JSON can hold, got {type(data).__name__}")
-
-
-def _raw(chunk: bytes) -> str:
-    return chunk[: 4 * RAW].decode("utf-8", "replace").rstrip("\r\n")[:RAW]
+def read_all(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows that can be read, of these columns, for a look at all of a file."""
+    with closing(rows_of(path, None, columns)) as read:
+        for row in read:
+            if not row.fault:
+                yield row

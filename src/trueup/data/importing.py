@@ -19,7 +19,9 @@ from trueup.core.files import replace
 from trueup.core.json import dumps, sha256
 from trueup.core.task import Outcome, Task
 from trueup.core.values import digest as digest_value
-from trueup.data._readers import RAW, Row, plain, rows_of
+from trueup.data._parquet import plain
+from trueup.data._readers import rows_of
+from trueup.data._rows import RAW, Row
 from trueup.data.mapping import Mapping, check_columns, labels_of, propose_mapping, sample
 from trueup.data.times import parse_time
 

@@ -16,7 +16,8 @@ from typing import Any
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.task import Outcome, Task
 from trueup.core.values import value
-from trueup.data._readers import plain, rows_of
+from trueup.data._parquet import plain
+from trueup.data._readers import rows_of
 from trueup.data.times import parse_time
 
 SAMPLE = 1_000
@@ -125,10 +126,20 @@ def check_columns(mapping: Mapping, present: Iterable[str], where: str) -> None:
 
 def sample(path: Path) -> list[dict[str, Any]]:
     """The first rows of a file that can be read; raises DataError where there are none."""
+    first = None
+    rows: list[dict[str, Any]] = []
     with closing(rows_of(path)) as read:
-        rows = [row.data for row in islice(read, SAMPLE) if not row.fault]
+        for row in islice(read, SAMPLE):
+            if not row.fault:
+                rows.append(row.data)
+            else:
+                first = first or row
     if not rows:
-        raise DataError(f"expected rows in {path.name}, got none that can be read")
+        why = "" if first is None else f"; the first fault: line {first.line}: {first.fault}"
+        raise DataError(
+            f"expected rows in {path.name}, got none that can be read{why}",
+            cure="" if first is None else f"look at line {first.line} of the file: {first.raw[:120]!r}",
+        )
     return rows
 
 
