@@ -23,7 +23,7 @@ from trueup.cli._open import (
 from trueup.core.errors import ArgumentError, DefinitionError, UnknownName
 
 if TYPE_CHECKING:
-    from trueup.data import GoldenSet, Mapping, Snapshot
+    from trueup.data import GoldenSet, Mapping, Proposal, Snapshot
     from trueup.loop import Loop
 
 _PARTS = ("input", "unit", "ts", "output", "known", "key", "keep", "split", "numbers")
@@ -35,7 +35,9 @@ _PARTS = ("input", "unit", "ts", "output", "known", "key", "keep", "split", "num
 @loop_name
 @click.option(
     "--map", "maps", metavar="PART=COLUMN", multiple=True,
-    help="What a column is: input=a,b unit=... ts=... known=... key=... keep=... OUTCOME=...; PART= for none.",
+    help="What a column is: input=a,b unit=... ts=... known=... key=... keep=... OUTCOME=...; PART= for none. "
+    "How it is written: day-first=date, month-first=, excel-days=, years=, yyyymm=, seconds=, decimal-comma=price, "
+    "decimal-point=, text=zip.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask whether the mapping is right.")
 @as_json
@@ -44,37 +46,63 @@ def import_(
     ctx: click.Context, data: Path, file: Path, loop_: str | None, maps: tuple[str, ...], yes: bool, json_: bool
 ) -> None:
     """Bring past requests and labels in, from JSON lines, CSV or Parquet."""
-    from trueup.data import import_file, propose_mapping
+    from trueup.data import certain, import_file
+    from trueup.models import features_of
 
     with open_loop(ctx, file, loop_) as (loop, ledger, _):
-        mapping = mapped(propose_mapping(data, loop.task, loop.outcomes), maps, loop)
+        asking = not (yes or json_) and sys.stdin.isatty()
+        proposal = proposed(data, loop, maps, ask=asking)
         if not json_:
-            for text in mapping.lines():
+            for text in (*proposal.mapping.lines(), *(f"note: {note}" for note in proposal.notes)):
                 click.echo(f"  {text}")
-        if not (yes or json_) and sys.stdin.isatty():
+        mapping = certain(proposal, data.name)
+        if asking:
             click.confirm("Import with this mapping (--map changes it)?", default=True, abort=True)
         with progress(json_) as say:
             done = import_file(
-                ledger, data, loop.name, mapping, task=loop.task, outcomes=loop.outcomes,
+                ledger, data, loop.name, mapping, task=loop.task, outcomes=loop.outcomes, features=features_of(loop.trainer),
                 progress=lambda at, of: say(f"importing {data.name}", at, of),
             )
     if json_:
         from trueup.core.values import to_json
 
-        show_json({"loop": loop.name, **asdict(done), "mapping": to_json(mapping)})
+        show_json({"loop": loop.name, **asdict(done), "mapping": to_json(mapping), "notes": [*proposal.notes]})
         return
     click.echo(f"{done.rows:,} rows, {done.new:,} of them new, {done.labels:,} new outcomes")
     if done.quarantined:
         click.secho(f"{done.quarantined:,} rows set aside, with their lines and reasons: {done.quarantine}", fg="yellow")
 
 
+def proposed(data: Path, loop: Loop, maps: tuple[str, ...], *, ask: bool = False) -> Proposal:
+    """The mapping of a file with what was said on the command line; what it leaves open is asked for."""
+    from dataclasses import replace
+
+    from trueup.data import propose, settled
+    from trueup.models import features_of
+
+    features = features_of(loop.trainer)
+    first = propose(data, loop.task, loop.outcomes, features)
+    while True:
+        found = settled(data, mapped(first.mapping, maps, loop), loop.task, loop.outcomes, features)
+        said = {text.partition("=")[0] for text in maps}
+        open_ = [doubt for doubt in first.doubts if "ts=" in doubt.cures and "ts" not in said]
+        doubts = (*open_, *found.doubts)
+        notes = dict.fromkeys((*(note for note in first.notes if note.partition(":")[0] not in found.mapping.spelled), *found.notes))
+        if not doubts or not ask:
+            return replace(found, doubts=doubts, notes=tuple(notes))
+        click.echo(f"  {doubts[0].words}")
+        maps = (*maps, click.prompt("  Which", type=click.Choice(doubts[0].cures)))
+
+
 def mapped(mapping: Mapping, maps: tuple[str, ...], loop: Loop) -> Mapping:
     """The mapping with the parts that were named on the command line."""
     from dataclasses import replace
 
+    from trueup.data.mapping import NUMBER_SPELLINGS, SPELLINGS
+
     outcomes = {one.name for one in loop.outcomes}
     changes: dict[str, Any] = {}
-    found = dict(mapping.outcomes)
+    found, spelled = dict(mapping.outcomes), dict(mapping.spelled)
     for text in maps:
         part, sign, column = text.partition("=")
         if not sign:
@@ -86,13 +114,20 @@ def mapped(mapping: Mapping, maps: tuple[str, ...], loop: Loop) -> Mapping:
             changes[part] = names[0] if part == "input" and len(names) == 1 else names
         elif part in _PARTS:
             changes[part] = column or None
+        elif part in (*NUMBER_SPELLINGS, *SPELLINGS, "text"):
+            spelled |= {name.strip(): part for name in column.split(",") if name.strip()}
         else:
-            raise UnknownName("part of the mapping", part, (*_PARTS, *outcomes))
+            raise UnknownName("part of the mapping", part, (*_PARTS, *NUMBER_SPELLINGS, *SPELLINGS, "text", *outcomes))
     if "input" in changes and "numbers" not in changes:
         inputs = changes["input"]
         named = {inputs} if isinstance(inputs, str) else set(inputs)
         changes["numbers"] = tuple(name for name in mapping.numbers if name in named)
-    return replace(mapping, outcomes=found, **changes)
+    numbers = changes.get("numbers", mapping.numbers)
+    inputs = changes.get("input", mapping.input)
+    kept = {name for name, how in spelled.items() if how == "text"}
+    more = [name for name, how in spelled.items() if how in NUMBER_SPELLINGS and name in ((inputs,) if isinstance(inputs, str) else inputs)]
+    changes["numbers"] = tuple(dict.fromkeys(name for name in (*numbers, *more) if name not in kept))
+    return replace(mapping, outcomes=found, spelled=spelled, **changes)
 
 
 # -- snapshot -------------------------------------------------------------------------------------

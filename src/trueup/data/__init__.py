@@ -2,12 +2,23 @@
 """Floor 5: recipes and the Snapshots that they give, golden sets, and rows out of files."""
 
 from trueup.data.build import Built, build, preview, teaches
+from trueup.data.columns import Column
 from trueup.data.frozen import add_items, check_frozen, freeze, frozen_digest, use, uses
 from trueup.data.funnel import Funnel, FunnelStep
 from trueup.data.golden import GoldenItems, GoldenSet
 from trueup.data.importing import Imported, file_digest, import_file, read_events
 from trueup.data.labelled import cohort_of, labelled
-from trueup.data.mapping import Column, Mapping, Profile, profile, propose_mapping
+from trueup.data.mapping import (
+    Doubt,
+    Mapping,
+    Profile,
+    Proposal,
+    certain,
+    profile,
+    propose,
+    propose_mapping,
+    settled,
+)
 from trueup.data.recipe import Recipe, Replay
 from trueup.data.rolling import RollingSet
 from trueup.data.snapshot import Difference, Snapshot, diff, list_snapshots, load, verify
@@ -17,6 +28,7 @@ __all__ = [
     "Built",
     "Column",
     "Difference",
+    "Doubt",
     "Funnel",
     "FunnelStep",
     "GoldenItems",
@@ -24,12 +36,14 @@ __all__ = [
     "Imported",
     "Mapping",
     "Profile",
+    "Proposal",
     "Recipe",
     "Replay",
     "RollingSet",
     "Snapshot",
     "add_items",
     "build",
+    "certain",
     "check_frozen",
     "cohort_of",
     "diff",
@@ -43,8 +57,10 @@ __all__ = [
     "parse_time",
     "preview",
     "profile",
+    "propose",
     "propose_mapping",
     "read_events",
+    "settled",
     "teaches",
     "use",
     "uses",

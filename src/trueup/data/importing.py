@@ -12,24 +12,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from trueup.core import scalars
 from trueup.core.clock import to_us
 from trueup.core.errors import DataError
 from trueup.core.events import Event, outcome
 from trueup.core.files import replace
+from trueup.core.json import digest as digest_json
 from trueup.core.json import dumps, sha256
 from trueup.core.task import Outcome, Task
-from trueup.core.values import digest as digest_value
+from trueup.core.values import to_json
 from trueup.data._parquet import plain
 from trueup.data._readers import rows_of
 from trueup.data._rows import RAW, Row
-from trueup.data.mapping import Mapping, check_columns, labels_of, propose_mapping, sample
+from trueup.data.columns import columns_of
+from trueup.data.mapping import Mapping, certain, check_columns, labels_of, propose, settled
+from trueup.data.numbers import parse_number
 from trueup.data.times import parse_time
+from trueup.models.features import Features
 
 if TYPE_CHECKING:
     from trueup.store import Ledger
 
 _REASONS = {OverflowError: "a number too large", RecursionError: "nested too deeply"}
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_NO_LABEL = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null"})  # "none" may be a label
+_BATCH_CHARACTERS = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +60,11 @@ def import_file(
     *,
     task: Task,
     outcomes: Sequence[Outcome],
+    features: Features | None = None,
     progress: Callable[[int, int], None] | None = None,
     batch: int = 5_000,
 ) -> Imported:
-    """Import a file of JSON lines, CSV or Parquet in bounded memory.
+    """Import a file of JSON, CSV or Parquet in bounded memory.
 
     Every row becomes an interaction, and an outcome for each of its values that is there; they count
     as received when the file says that they happened, or became known, so that a past that is
@@ -66,13 +73,16 @@ def import_file(
     that a release has looked at. Ids are made from the rows, so that importing twice, or after a
     crash, adds nothing twice. Rows that do not fit go to `<home>/quarantine/<file digest>.jsonl`
     with their line and reason, and the import goes on. A signal "import" in the ledger names the
-    file's digest. `progress(done, total)` counts bytes (rows for Parquet).
+    file's digest. `features` are the loop's: their fields decide what is a number and what a text.
+    `progress(done, total)` counts bytes (rows for Parquet).
 
-    Raises DataError where a column of the mapping is missing, or no row is fit.
+    Raises DataError where a column of the mapping is missing, no row is fit, or where the mapping
+    does not say how a column of times or numbers is written and its values leave it open.
     """
     path = Path(path)
-    mapping = mapping or propose_mapping(path, task, outcomes)
-    check_columns(mapping, {name for row in sample(path) for name in row}, path.name)
+    given = mapping or propose(path, task, outcomes, features).mapping
+    check_columns(given, [column.name for column in columns_of(path)], path.name)
+    mapping = certain(settled(path, given, task, outcomes, features), path.name)
     unknown = set(mapping.outcomes) - {declared.name for declared in outcomes}
     if unknown:
         raise DataError(
@@ -87,7 +97,7 @@ def import_file(
     )
     rows = new = labels = 0
     aside = _Quarantine(Path(ledger.home) / "quarantine", digest)
-    with aside, closing(rows_of(path, progress)) as read:
+    with aside, closing(rows_of(path, progress, mapping.columns())) as read:
         for facts, feedback in _batches(read, make, aside, batch):
             rows += len(facts)
             new += ledger.append(facts)
@@ -100,7 +110,7 @@ def import_file(
         )
     where = aside.path if aside.count else None
     done = Imported(rows, new, aside.count, digest, labels, where)
-    ledger.append([_signal(loop, path.name, digest_value(mapping), now_us, done)])
+    ledger.append([_signal(loop, path.name, _digest(mapping), now_us, done)])
     return done
 
 
@@ -108,8 +118,9 @@ def read_events(
     path: Path, loop: str, mapping: Mapping, *, task: Task, outcomes: Sequence[Outcome], now_us: int
 ) -> Iterator[tuple[Event, list[Event]]]:
     """What an import of the file would make of each row that fits, without writing anything."""
+    mapping = certain(settled(path, mapping, task, outcomes), path.name)
     make = _Maker(loop, mapping, task, outcomes, now_us=now_us, digest=file_digest(path))
-    with closing(rows_of(path)) as read:
+    with closing(rows_of(path, None, mapping.columns())) as read:
         for row in read:
             if not row.fault:
                 with suppress(DataError, UnicodeError, OverflowError, RecursionError):
@@ -138,13 +149,14 @@ class _Maker:
     def events(self, row: dict[str, Any]) -> tuple[Event, list[Event]]:
         """The interaction and its outcomes; raises DataError with what does not fit."""
         m = self.mapping
-        given = dumps(self._input(row))
-        ts = None if m.ts is None else parse_time(_there(row, m.ts))
-        unit = None if m.unit is None else str(_there(row, m.unit))
+        asked = self._input(row)
+        given = dumps(asked)
+        ts = None if m.ts is None else parse_time(_there(row, m.ts), self._time(m.ts))
+        unit = None if m.unit is None else _name(row, m.unit)
         output = row.get(m.output) if m.output else None
         answer = None if output is None else dumps(self._answer(output))
-        key = None if m.key is None else str(_there(row, m.key))
-        identity = dumps([self.loop, key, ts, unit, given, answer])
+        key = None if m.key is None else _name(row, m.key)
+        identity = dumps([self.loop, key, ts, unit, self._before(asked, given), answer])
         ident = sha256(identity)[:32]
         ts = self.now_us if ts is None else ts
         unit = ident if unit is None else unit
@@ -177,48 +189,62 @@ class _Maker:
         if isinstance(given, float) and not math.isfinite(given):
             raise DataError(f"{name} is {given}")
         if name in self.numbers and isinstance(given, str):
-            return _number(name, given)
-        return plain(given)
+            return None if scalars.missing(given) else parse_number(name, given, self.mapping.spelled.get(name, ""))
+        try:
+            return plain(given)
+        except DataError as error:
+            raise DataError(f"{name}: {error.message}") from None
+
+    def _before(self, asked: Any, given: str) -> str:
+        """The input as it was spelt when numbers out of texts had a fraction always: a row keeps its id."""
+        if self.numbers and isinstance(asked, dict) and any(type(asked.get(name)) is int for name in self.numbers):
+            asked = {name: float(one) if type(one) is int and name in self.numbers else one for name, one in asked.items()}
+            return dumps(asked)
+        return given
+
+    def _time(self, column: str) -> str:
+        return self.mapping.spelled.get(column, "")
 
     def _outcomes(self, row: dict[str, Any], ident: str, unit: str, ts: int) -> Iterator[Event]:
         m = self.mapping
         moment = row.get(m.known) if m.known else None
-        known = ts if moment is None else parse_time(moment)
+        known = ts if m.known is None or scalars.missing(moment) else parse_time(moment, self._time(m.known))
         for name, column in m.outcomes.items():
             given = row.get(column)
-            if given is None or given == "":
+            declared = self.declared[name]
+            if given is None or _no_answer(declared, given):
                 continue
             if isinstance(given, float) and not math.isfinite(given):
                 raise DataError(f"{column} is {given}")
-            said = self._outcome(self.declared[name], column, given)
+            said = self._outcome(declared, column, given)
             yield outcome(self.loop, ident, name, said, ts=known, received=self._received(known), unit=unit)
 
     def _outcome(self, declared: Outcome, column: str, given: Any) -> Any:
         if declared.type == "boolean":
-            found = given if isinstance(given, bool) else _WORDS.get(str(given).strip().lower())
+            found = scalars.truth(given)
             if found is None:
                 raise DataError(f"{column} is {given!r:.40}, not yes or no")
             return found
         if declared.type == "number":
-            number = _number(column, given)
+            number = float(parse_number(column, given, self.mapping.spelled.get(column, "")))
             if not declared.low <= number <= declared.high:
                 raise DataError(f"{column} is {number:g}, outside [{declared.low:g}, {declared.high:g}]")
             return number
-        return self._answer(given)
+        return self._answer(given, column)
 
-    def _answer(self, given: Any) -> Any:
+    def _answer(self, given: Any, column: str = "") -> Any:
         if self.task.answers == "labels":
-            labels = {str(part) for part in labels_of(plain(given), self.mapping.split) if part is not None}
-            return sorted(labels)
+            labels = [part for part in labels_of(plain(given), self.mapping.split) if part is not None]
+            return sorted({scalars.name(part) or str(part) for part in labels})
         if self.task.answers == "number":
-            return _number("the answer", given)
-        return given.strip() if isinstance(given, str) else plain(given)
+            return float(parse_number(column or "the answer", given, self.mapping.spelled.get(column, "")))
+        return given.strip() if isinstance(given, str) else scalars.whole(plain(given))
 
     def _keep(self, row: dict[str, Any]) -> bool:
         given = row.get(self.mapping.keep or "")
-        if given is None or isinstance(given, bool):
-            return given is not False
-        found = _WORDS.get(str(given).strip().lower())
+        if scalars.missing(given):
+            return True
+        found = scalars.truth(given)
         if found is None:
             raise DataError(f"{self.mapping.keep} is {given!r:.40}, not yes or no")
         return found
@@ -261,6 +287,7 @@ def _batches(
 ) -> Iterator[tuple[list[Event], list[Event]]]:
     facts: list[Event] = []
     feedback: list[Event] = []
+    characters = 0
     for row in rows:
         if row.fault:
             aside.add(row, row.fault)
@@ -275,9 +302,10 @@ def _batches(
             continue
         facts.append(fact)
         feedback += outcomes
-        if len(facts) >= size:
+        characters += len(str(fact.input))
+        if len(facts) >= size or characters >= _BATCH_CHARACTERS:
             yield facts, feedback
-            facts, feedback = [], []
+            facts, feedback, characters = [], [], 0
     if facts:
         yield facts, feedback
 
@@ -306,11 +334,24 @@ def _there(row: dict[str, Any], name: str) -> Any:
     return given
 
 
-def _number(name: str, given: Any) -> float:
-    try:
-        number = float(given)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{name} is {given!r:.40}, not a number") from None
-    if not math.isfinite(number):
-        raise DataError(f"{name} is {number}")
-    return number
+def _name(row: dict[str, Any], column: str) -> str:
+    """A unit or a key: 1, 1.0 and "1" are one."""
+    given = _there(row, column)
+    if scalars.missing(given):
+        raise DataError(f"{column} is missing")
+    return scalars.name(given) or str(given)
+
+
+def _no_answer(declared: Outcome, given: Any) -> bool:
+    """Whether a text means that the outcome is not known."""
+    if declared.type != "label":
+        return scalars.missing(given)
+    return isinstance(given, str) and given.strip().lower() in _NO_LABEL
+
+
+def _digest(mapping: Mapping) -> str:
+    """What tells one mapping from another: as it was before columns could be spelt in several ways, where all are plain."""
+    data = to_json(mapping)
+    if not mapping.spelled:
+        del data["spelled"]
+    return digest_json(data)

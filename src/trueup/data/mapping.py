@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which column of a file is what: proposed from the columns, confirmed by a person."""
+"""Which column is what: proposed from names, types and values, shown to a person, then used by an import."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ import difflib
 import re
 from collections import Counter, abc
 from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trueup.core.errors import ArgumentError, DataError
+from trueup.core.errors import ArgumentError, DataError, UnknownName
+from trueup.core.scalars import truth
 from trueup.core.task import Outcome, Task
 from trueup.core.values import value
-from trueup.data._parquet import plain
-from trueup.data._readers import rows_of
-from trueup.data.times import parse_time
+from trueup.data._readers import how_read
+from trueup.data.columns import Column, columns_of, sample
+from trueup.data.numbers import DECIMAL_COMMA, DECIMAL_POINT
+from trueup.data.times import ENOUGH, SPELLINGS
+from trueup.models.features import Features
 
-SAMPLE = 1_000
 _UNITS = (
     "unit", "unit_id", "user_id", "user", "customer_id", "customer", "account_id", "account", "client_id", "client", "member_id",
     "member", "visitor_id", "visitor", "device_id", "session_id", "session",
 )
 _TIMES = ("ts", "time", "timestamp", "created_at", "created", "datetime", "date", "date_added", "day")
+_LIKE_A_TIME = re.compile(r"(?i)(.*[a-z]_|^)(at|ts|date|time|day|datum|timestamp)|.*(date|time|datum)")
+_BIRTH = re.compile(r"(?i)birth|dob\b|born")
 _KEYS = ("id", "row_id", "key", "uuid", "request_id")
 _KNOWN = ("known", "known_at", "labelled_at", "labeled_at", "label_time")
 _LABELS = (
     "label", "labels", "target", "class", "y", "category", "genre", "genres", "topic", "sentiment", "tags", "answer",
 )  # fmt: skip
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LIST = re.compile(r"\s*[,;|]\s+|[;|]")
+NUMBER_SPELLINGS = (DECIMAL_COMMA, DECIMAL_POINT)
 
 
 @value("data.mapping")
@@ -43,7 +45,9 @@ class Mapping:
     `outcomes` maps an outcome's name to its column. `known` is when the outcomes became known (else `ts`); `ts` when it happened (else the
     moment of the import). Without `unit` each row is a unit of its own. `key` tells apart rows that
     are otherwise equal. `keep` holds False where a row must never train. `split` separates several
-    labels within one text. `numbers` are columns whose text is read as a number.
+    labels within one text. `numbers` are columns whose text is read as a number; texts in them that
+    mean "not known" (NA, null, -) are null. `spelled` says how a column of numbers or times is written, where it is
+    not plain: "decimal-comma", "decimal-point" (with thousands separators), or one of `times.SPELLINGS`.
     """
 
     input: str | tuple[str, ...]
@@ -56,10 +60,14 @@ class Mapping:
     keep: str | None = None
     split: str | None = None
     numbers: tuple[str, ...] = ()
+    spelled: abc.Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.input:
             raise ArgumentError("expected at least one column for the input")
+        for column, how in self.spelled.items():
+            if how not in ("", "text", *NUMBER_SPELLINGS, *SPELLINGS):
+                raise UnknownName(f"spelling of {column}", str(how), (*NUMBER_SPELLINGS, *SPELLINGS))
 
     def columns(self) -> list[str]:
         """Every column that is named, once."""
@@ -82,18 +90,26 @@ class Mapping:
         parts += [("known", self.known)] if self.known else []
         parts += [("key", self.key)] if self.key else []
         parts += [("may train", self.keep)] if self.keep else []
+        parts += [(f"written as {how}", name) for name, how in self.spelled.items() if how]
         return [f"{name:<22}{column}" for name, column in parts]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """What a sample of a column looks like."""
+class Doubt:
+    """Something that a file leaves open: what, and the ways to say it, each as `--map` takes it."""
 
-    name: str
-    type: str
-    distinct: int
-    nulls: int
-    length: float
+    column: str
+    words: str
+    cures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A mapping, what it leaves open, and what a person should know of the file."""
+
+    mapping: Mapping
+    doubts: tuple[Doubt, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,7 @@ class Profile:
 
     `label` is the column that looks like the answer, `answers` what kind it is, `classes` the
     labels that were seen, most frequent first; `split` is set where one text holds several.
+    `candidates` are the columns that could be the answer where no name says which.
     """
 
     columns: tuple[Column, ...]
@@ -112,6 +129,7 @@ class Profile:
     split: str | None
     time: str | None
     unit: str | None
+    candidates: tuple[str, ...] = ()
 
 
 def check_columns(mapping: Mapping, present: Iterable[str], where: str) -> None:
@@ -124,82 +142,146 @@ def check_columns(mapping: Mapping, present: Iterable[str], where: str) -> None:
             raise DataError(f"expected the column {name!r} in {where}, which it does not have", cure=cure)
 
 
-def sample(path: Path) -> list[dict[str, Any]]:
-    """The first rows of a file that can be read; raises DataError where there are none."""
-    first = None
-    rows: list[dict[str, Any]] = []
-    with closing(rows_of(path)) as read:
-        for row in islice(read, SAMPLE):
-            if not row.fault:
-                rows.append(row.data)
-            else:
-                first = first or row
-    if not rows:
-        why = "" if first is None else f"; the first fault: line {first.line}: {first.fault}"
-        raise DataError(
-            f"expected rows in {path.name}, got none that can be read{why}",
-            cure="" if first is None else f"look at line {first.line} of the file: {first.raw[:120]!r}",
-        )
-    return rows
-
-
-def propose_mapping(path: Path | str, task: Task, outcomes: Sequence[Outcome]) -> Mapping:
+def propose_mapping(
+    path: Path | str, task: Task, outcomes: Sequence[Outcome], features: Features | None = None
+) -> Mapping:
     """A mapping from the columns' names and types, to be shown to a person before it is used.
 
     Names that the task and the outcomes give come first, then usual names. Columns that are nothing
-    else make the input, where the task's own column is not there.
+    else make the input, where the task's own column is not there. The fields that `features` names decide
+    what is a number and what a text. Raises DataError, with the ways to say it, where the file leaves
+    something open that changes what is read.
     """
+    return certain(propose(path, task, outcomes, features), Path(path).name)
+
+
+def certain(proposal: Proposal, where: str) -> Mapping:
+    """The mapping; raises DataError where it leaves something open."""
+    for doubt in proposal.doubts:
+        ways = " or ".join(f"--map {cure}" for cure in doubt.cures)
+        raise DataError(f"expected to know how to read {where}: {doubt.words}", cure=ways)
+    return proposal.mapping
+
+
+def propose(
+    path: Path | str, task: Task, outcomes: Sequence[Outcome], features: Features | None = None
+) -> Proposal:
+    """As `propose_mapping`, with what is left open instead of an error, and notes for a person."""
     path = Path(path)
+    columns = {column.name: column for column in columns_of(path)}
+    unread = [f"{column.name} ({_held(column)})" for column in columns.values() if column.type == "bytes"]
+    left = {name: column for name, column in columns.items() if column.type != "bytes"}
     rows = sample(path)
-    columns = {column.name: column for column in _columns(rows)}
-    left = dict(columns)
     found = {outcome.name: _take(left, (outcome.name,)) for outcome in outcomes}
     output = _take(left, (task.output,))
     labels = [outcome.name for outcome in outcomes if outcome.type == "label" and not found[outcome.name]]
     if len(labels) == 1:  # a file of labels calls them by the answer's name, or a usual one
         found[labels[0]] = output or _take(left, _LABELS)
         output = None
-    known_names = [f"{name}_known" for name in found] + [*_KNOWN]
+    known_names = [name for name in (*(f"{name}_known" for name in found), *_KNOWN) if _has_time(left, name)]
     known = _take(left, known_names) if any(found.values()) else None
+    inputs: str | tuple[str, ...] = ()
     if task.input in left:
-        inputs: str | tuple[str, ...] = task.input
+        inputs = task.input
         del left[task.input]
-    else:
-        inputs = ()
     unit = _take(left, (task.unit, *_UNITS))
-    ts = _take(left, [name for name in _TIMES if name in left and _is_time(rows, name)])
-    ts = ts or _take(left, [name for name, column in left.items() if column.type == "time"])
-    keep = _take(left, ("keep", "store"))
-    key = _take(left, [name for name in (*_KEYS, *_ids(left)) if _unique(left, name, len(rows))])
+    fields = _fields(features)
+    ts, others = _time_of(left, fields)
+    keep = _take(left, [name for name in ("keep", "store") if _is_truth(rows, name)])
+    key = _take(left, [name for name in (*_KEYS, *_ids(left)) if name not in fields and _unique(left, name, len(rows))])
     inputs = inputs or tuple(left)
     if not inputs:
         raise DataError(f"expected a column for the input in {path.name}, none is left")
-    if isinstance(inputs, tuple) and len(inputs) == 1:
+    if isinstance(inputs, tuple) and len(inputs) == 1 and not fields:
         inputs = inputs[0]
-    of_input = [inputs] if isinstance(inputs, str) else list(inputs)
     outcome_columns = {name: column for name, column in found.items() if column}
     split = None
     if task.answers == "labels":
         splits = [_split(rows, column) for column in outcome_columns.values()]
         split = next((found_split for found_split in splits if found_split), None)
-    return Mapping(
-        input=inputs, unit=unit, ts=ts, output=output, outcomes=outcome_columns, known=known,
-        key=key, keep=keep, split=split,
-        numbers=tuple(name for name in of_input if columns[name].type == "number as text"),
+    mapping = Mapping(
+        input=inputs, unit=unit, ts=ts, output=output, outcomes=outcome_columns, known=known, key=key, keep=keep, split=split,
+        numbers=tuple(name for name in _inputs(inputs) if _is_number(columns[name], features)),
     )  # fmt: skip
+    proposal = settled(path, mapping, task, outcomes, features)
+    notes = [*how_read(path), *proposal.notes]
+    doubts = proposal.doubts
+    if others:
+        words = f"several columns are times ({', '.join([str(ts), *others])}), and no name says which is the row's"
+        doubts += (Doubt(str(ts), words, (*(f"ts={name}" for name in (str(ts), *others)), "ts=")),)
+    if unread:
+        notes.append(f"ignored: {', '.join(unread)}")
+    return Proposal(proposal.mapping, doubts, tuple(notes))
 
 
-def profile(path: Path | str) -> Profile:
-    """What a file looks like, from its first rows: a start for a loop file, to be corrected."""
+def settled(
+    path: Path, mapping: Mapping, task: Task, outcomes: Sequence[Outcome], features: Features | None = None
+) -> Proposal:
+    """The mapping with how its columns of times and numbers are written, where a person has not said
+    so, by what reads all their values; and what stays open."""
+    columns = {column.name: column for column in columns_of(path)}
+    if isinstance(mapping.input, str) and mapping.input in _fields(features):
+        mapping = replace(mapping, input=(mapping.input,))  # a field by itself is still a field
+    spelled = dict(mapping.spelled)
+    doubts: list[Doubt] = []
+    notes: list[str] = []
+    for name in filter(None, (mapping.ts, mapping.known)):
+        if name in spelled or name not in columns:
+            continue
+        time = columns[name].time
+        if time.doubt:
+            seen = ", ".join(columns[name].values[:3])
+            words = f"{name} reads as {' and as '.join(time.doubt)} in every row ({seen})"
+            doubts.append(Doubt(name, words, tuple(f"{one}={name}" for one in time.doubt)))
+        elif time.name:
+            spelled[name] = time.name
+    for name in dict.fromkeys((*mapping.numbers, *_number_columns(mapping, task, outcomes))):
+        column = columns.get(name)
+        if column is None or name in spelled:
+            continue
+        if len(column.doubt) == 2 and set(column.doubt) <= set(NUMBER_SPELLINGS):
+            words = f"{name} reads as another number by a decimal comma and by a decimal point ({', '.join(column.values[:3])})"
+            doubts.append(Doubt(name, words, tuple(f"{one}={name}" for one in column.doubt)))
+        elif column.spelling:
+            spelled[name] = column.spelling
+        elif column.type == "code":
+            spelled[name] = DECIMAL_POINT  # the loop says that it is a number
+        if column.note:
+            notes.append(f"{name}: {column.note}")
+    for name in _inputs(mapping.input):
+        column = columns.get(name)
+        if column is None or name in mapping.numbers or name in spelled or not column.note:
+            continue
+        if column.doubt == ("numbers", "text") and not _fields(features):
+            ways = (f"numbers={','.join((*mapping.numbers, name))}", f"text={name}")
+            doubts.append(Doubt(name, f"{name}: {column.note}", ways))
+        else:
+            notes.append(f"{name}: {column.note}")
+    if spelled != mapping.spelled:
+        mapping = replace(mapping, spelled=spelled)
+    return Proposal(mapping, tuple(doubts), tuple(dict.fromkeys(notes)))
+
+
+def profile(path: Path | str, *, target: str | None = None, time: str | None = None, unit: str | None = None,
+            ignore: Sequence[str] = ()) -> Profile:
+    """What a file looks like, from its rows: a start for a loop file, to be corrected. The columns that a
+    person names (`target`, `time`, `unit`, `ignore`) are not guessed."""
     rows = sample(Path(path))
-    columns = _columns(rows)
-    left = {column.name: column for column in columns}
-    time = _take(left, [name for name in _TIMES if name in left and _is_time(rows, name)])
-    time = time or _take(left, [column.name for column in columns if column.type == "time"])
-    unit = _take(left, _UNITS)
-    label = _take(left, _LABELS) or _fewest(left, len(rows))
+    columns = columns_of(Path(path))
+    names = [column.name for column in columns]
+    for name in (*filter(None, (target, time, unit)), *ignore):
+        _known_column(name, names, Path(path).name)
+    left = {column.name: column for column in columns if column.name not in ignore}
+    named = [_take(left, [one]) for one in (target, time, unit) if one]
+    del named
+    label = target or _take(left, _LABELS)
+    if time is None:
+        time, _ = _time_of(left, frozenset())
+    unit = unit or _take(left, _UNITS)
+    candidates = () if label else _candidates(left, rows)
+    label = label or (candidates[-1] if candidates else None)
     if label is None:
-        return Profile(tuple(columns), len(rows), None, "text", (), None, time, unit)
+        return Profile(columns, len(rows), None, "text", (), None, time, unit)
     split = _split(rows, label)
     values = [row.get(label) for row in rows if row.get(label) is not None]
     parts = [part for found in values for part in labels_of(found, split)]
@@ -212,7 +294,7 @@ def profile(path: Path | str) -> Profile:
     else:
         answers = "number" if kind.type.startswith("number") else "text"
     shown = classes if answers in ("label", "labels") else ()
-    return Profile(tuple(columns), len(rows), label, answers, shown, split, time, unit)
+    return Profile(columns, len(rows), label, answers, shown, split, time, unit, candidates)
 
 
 def labels_of(given: Any, split: str | None) -> list[Any]:
@@ -222,34 +304,6 @@ def labels_of(given: Any, split: str | None) -> list[Any]:
     if isinstance(given, str) and split:
         return [part for part in (piece.strip() for piece in given.split(split)) if part]
     return [given]
-
-
-def _columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = []
-    for name in names:
-        values = [row.get(name) for row in rows]
-        there = [item for item in values if item is not None]
-        texts = [item if isinstance(item, str) else str(item) for item in there]
-        length = sum(map(len, texts)) / len(texts) if texts else 0.0
-        columns.append(Column(name, _type(there), len(set(texts)), len(values) - len(there), length))
-    return columns
-
-
-def _type(values: Sequence[Any]) -> str:
-    if not values:
-        return "null"
-    if all(isinstance(item, bool) for item in values):
-        return "boolean"
-    if all(isinstance(item, int | float) and not isinstance(item, bool) for item in values):
-        return "number"
-    if all(isinstance(item, list) for item in values):
-        return "list"
-    if all(isinstance(item, dict) for item in values):
-        return "object"
-    if all(isinstance(item, str) for item in values):
-        return "number as text" if all(_NUMBER.fullmatch(item.strip()) for item in values) else "text"
-    return "time" if all(isinstance(plain(item), str) for item in values) else "mixed"
 
 
 def _take(left: dict[str, Column], names: Iterable[str]) -> str | None:
@@ -262,14 +316,62 @@ def _take(left: dict[str, Column], names: Iterable[str]) -> str | None:
     return None
 
 
-def _is_time(rows: Sequence[dict[str, Any]], name: str) -> bool:
-    """Whether nine in ten of the first values are times: one typing error hides no column."""
-    values = [row.get(name) for row in rows if row.get(name) is not None][:50]
-    times = 0
-    for given in values:
-        with suppress(DataError):
-            times += parse_time(given) > 86_400_000_000 * 366
-    return bool(values) and times * 10 >= len(values) * 9
+def _known_column(name: str, names: Iterable[str], where: str) -> None:
+    check_columns(Mapping(input=name), names, where)
+
+
+def _inputs(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else [*names]
+
+
+def _fields(features: Features | None) -> frozenset[str]:
+    return frozenset() if features is None else frozenset((*features.text, *features.numeric, *features.categorical))
+
+
+def _is_number(column: Column, features: Features | None) -> bool:
+    """Whether a column's text is to be read as a number: by the loop's features, else by its values."""
+    if column.name in _fields(features):
+        return features is not None and column.name in features.numeric and column.type not in ("number", "boolean")
+    return column.type == "number as text"
+
+
+def _number_columns(mapping: Mapping, task: Task, outcomes: Sequence[Outcome]) -> list[str]:
+    numbers = {one.name for one in outcomes if one.type == "number" or (one.type == "label" and task.answers == "number")}
+    return [column for name, column in mapping.outcomes.items() if name in numbers]
+
+
+def _held(column: Column) -> str:
+    return column.values[0] if column.values and column.values[0].startswith("a value of the type") else column.type
+
+
+def _has_time(left: abc.Mapping[str, Column], name: str) -> bool:
+    """Whether a column of this name holds times, by its values."""
+    lower = {one.lower(): column for one, column in left.items()}
+    column = left.get(name) or lower.get(name.lower())
+    return column is not None and (column.time.name is not None or bool(column.time.doubt))
+
+
+def _time_of(left: dict[str, Column], fields: abc.Set[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The column of times, taken out of `left`, and the others that could be it where no name says so."""
+    usual = _take(left, [name for name in _TIMES if _has_time(left, name)])
+    if usual:
+        return usual, ()
+    found = [
+        name for name, column in left.items()
+        if name not in fields and not _BIRTH.search(name) and column.time.share >= ENOUGH
+        and (column.type.startswith("time") or (column.type.startswith("number") and _LIKE_A_TIME.fullmatch(name)))
+    ]  # fmt: skip
+    if not found:
+        return None, ()
+    native = [name for name in found if left[name].type == "time"]
+    ts = (native or found)[0]
+    del left[ts]
+    return ts, () if native else tuple(found[1:])
+
+
+def _is_truth(rows: Sequence[dict[str, Any]], name: str) -> bool:
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return bool(values) and all(truth(one) is not None for one in values)
 
 
 def _ids(left: abc.Mapping[str, Column]) -> list[str]:
@@ -293,7 +395,8 @@ def _split(rows: Sequence[dict[str, Any]], name: str) -> str | None:
     return mark if several * 10 >= len(texts) and len(parts) * 4 <= sum(parts.values()) else None
 
 
-def _fewest(left: abc.Mapping[str, Column], rows: int) -> str | None:
-    few = [c for c in left.values() if 2 <= c.distinct <= max(20, rows // 20) and c.type != "mixed"]
-    texts = [c for c in few if c.type in ("text", "boolean")]
-    return (texts or few)[-1].name if few else None
+def _candidates(left: abc.Mapping[str, Column], rows: Sequence[Any]) -> tuple[str, ...]:
+    """Columns that could be the answer: few different values, each of them often."""
+    few = [c for c in left.values() if 2 <= c.distinct <= max(20, len(rows) // 20) and c.type not in ("mixed", "time", "time as text", "bytes")]
+    texts = [c for c in few if not c.type.startswith("number") or c.distinct == 2]
+    return tuple(c.name for c in texts or few)

@@ -4,7 +4,7 @@
 from trueup.models.constant import ConstantModel
 from trueup.models.embedders import HashingEmbedder
 from trueup.models.encoder import Encoder
-from trueup.models.features import Features
+from trueup.models.features import Features, features_of
 from trueup.models.foreign import checked_data
 from trueup.models.function import FunctionModel, ParameterFunctionModel
 from trueup.models.local import LocalModel, load
@@ -16,6 +16,7 @@ __all__ = [
     "ConstantModel",
     "Encoder",
     "Features",
+    "features_of",
     "FunctionModel",
     "HashingEmbedder",
     "LocalModel",

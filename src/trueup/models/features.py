@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import xxhash
@@ -132,6 +132,17 @@ class Features:
         for n in range(2, self.ngrams + 1):
             runs = map(" ".join, zip(*(found[i:] for i in range(n)), strict=False))
             words.columns.extend(map(_places(self.bits, 0).__getitem__, runs))
+
+
+@runtime_checkable
+class _Reads(Protocol):
+    @property
+    def features(self) -> Features: ...
+
+
+def features_of(part: Any) -> Features | None:
+    """The features that a trainer or a model reads an input by; None where it has none."""
+    return part.features if isinstance(part, _Reads) and isinstance(part.features, Features) else None
 
 
 class _Places(dict[str, int]):
