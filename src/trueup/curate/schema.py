@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trueup.core import scalars
 from trueup.core.errors import ArgumentError, DataError, UnknownName
 from trueup.core.json import loads
 from trueup.core.protocols import Curated
@@ -113,6 +114,8 @@ def _check(field: str, data: Any, wanted: str) -> str | None:
     if isinstance(data, str) and not data.strip():
         return f"{field} is empty"
     kind = wanted.removesuffix("?")
+    if kind == "integer":
+        data = scalars.whole(data)
     fits = isinstance(data, _TYPES[kind])
     if isinstance(data, bool) and kind in ("number", "integer"):
         fits = False

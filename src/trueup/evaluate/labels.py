@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from trueup.core import scalars
 from trueup.core.json import Json
 from trueup.core.protocols import Unmeasured
 
@@ -18,22 +19,12 @@ def label_key(item: Json) -> str | None:
 
     None where it is no label: null, a list, a mapping, NaN or infinite.
     """
-    if isinstance(item, str):
-        return item
-    if isinstance(item, bool):
-        return "true" if item else "false"
-    if isinstance(item, int):
-        return str(item)
-    if isinstance(item, float) and math.isfinite(item):
-        return str(int(item)) if item.is_integer() and abs(item) < 1e15 else repr(item)
-    return None
+    return scalars.name(item)
 
 
 def label_set(item: Json) -> frozenset[str] | None:
     """The labels of an answer: one, or those of a list; None where it has none to give."""
-    if isinstance(item, str):
-        return frozenset((item,))
-    if isinstance(item, list | tuple | Sequence):
+    if isinstance(item, Sequence) and not isinstance(item, str):
         keys = [label_key(part) for part in item]
         return None if None in keys else frozenset(key for key in keys if key is not None)
     key = label_key(item)
@@ -52,5 +43,8 @@ def score_of(scores: Mapping[str, float] | None, label: str) -> float | None:
     """The probability that a model gave to a label; 0 where it knows others only; None if broken."""
     if scores is None:
         return None
-    score = float(scores.get(label, 0.0))
+    found = scores.get(label)
+    if found is None:  # a model of one's own may spell its labels as it likes
+        found = next((score for name, score in scores.items() if scalars.name(name) == label), 0.0)
+    score = float(found)
     return score if math.isfinite(score) else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trueup.core import scalars
 from trueup.core.errors import ModelError
 from trueup.core.json import dumps
 from trueup.core.protocols import Prediction
@@ -64,8 +65,9 @@ def choose(probabilities: NDArray[Any], threshold: float | None) -> NDArray[np.b
 
 
 def name_of(label: Any) -> str:
-    """The key of a label in scores: a text is its own name, anything else its JSON."""
-    return label if isinstance(label, str) else dumps(label)
+    """The key of a label in scores: the name of the scalar, of anything else its JSON."""
+    found = scalars.name(label)
+    return dumps(label) if found is None else found
 
 
 def checked(answers: Any, inputs: Sequence[Any], who: str) -> list[Prediction]:

@@ -34,8 +34,7 @@ class Boosted:
     def predict(self, inputs: Sequence[Json]) -> list[Prediction]:
         if not inputs:
             return []
-        assert self.manifest.features is not None
-        matrix = self.manifest.features.transform(inputs)[:, self.columns]
+        matrix = self.manifest.matrix(inputs)[:, self.columns]
         return predictions(self.manifest, self.numbers(matrix))
 
     def numbers(self, matrix: Any) -> NDArray[np.float64]:

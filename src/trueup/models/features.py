@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import xxhash
 
-from trueup.core import values
+from trueup.core import scalars, values
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.json import Json
 from trueup.core.json import digest as digest_json
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 # Raised whenever the same inputs would give other numbers; a test holds the numbers of each version.
-VERSION = 1
+# Version 2: a missing number is not 0; 1, 1.0, "1" and true are one category; a number may come as text.
+# Models of version 1 go on answering by its rules. Where only words are read, the two are the same.
+VERSION = 2
 _WORD = re.compile(r"\w\w+")
 _CACHED_WORDS = 500_000
 
@@ -34,14 +36,15 @@ class Features:
     `transform` gives a CSR matrix (n, columns) of float32. The first ``2**bits`` columns are
     hashed (XXH3, 64 bits, seed 0): words of two or more characters in lower case, runs of up to
     `ngrams` words, and the first `prefix` letters of longer words (0: none), each as
-    ``1 + ln(count)``, scaled to length 1 by row; then a 1 for each category. After them comes one
-    column a numeric field, as ``sign(x) * ln(1 + |x|)``.
+    ``1 + ln(count)``, scaled to length 1 by row; then a 1 for each category, and for each number that is
+    missing. After them comes one column a numeric field, as ``sign(x) * ln(1 + |x|)``; a 0 is stored, so
+    that trees tell it from a missing one.
 
     Parameters:
         text: fields whose words are counted together. With no field of any sort, the input
             itself is the text.
-        numeric: fields that hold a finite number or a boolean.
-        categorical: fields that hold a text, a number or a boolean.
+        numeric: fields that hold a finite number (a text may spell it plainly) or a boolean.
+        categorical: fields that hold a text, a number or a boolean; 1, 1.0, "1" and true are one category.
         bits: 8 to 22.
         ngrams: 1 to 3.
         prefix: 0, or 2 to 12.
@@ -83,45 +86,59 @@ class Features:
     @property
     def version(self) -> str:
         """SHA-256 of the settings and of the version of this code: equal means equal numbers."""
-        return digest_json({"features": values.to_json(self), "version": VERSION})
+        return self.version_at(VERSION)
 
-    def transform(self, inputs: Sequence[Json]) -> csr_matrix:
-        """One row an input, in order: CSR, float32, column indices sorted."""
-        plain = not (self.text or self.numeric or self.categorical)
-        words, extras = _Entries(), _Entries()
+    def version_at(self, version: int) -> str:
+        """As `version`, of an earlier version of this code."""
+        same = not self.numeric and not self.categorical
+        return digest_json({"features": values.to_json(self), "version": 1 if same else version})
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are read, each once; none where the input itself is the text."""
+        return tuple(dict.fromkeys((*self.text, *self.numeric, *self.categorical)))
+
+    def transform(self, inputs: Sequence[Json], version: int = VERSION) -> csr_matrix:
+        """One row an input, in order: CSR, float32, column indices sorted. `version` is that of the code
+        whose numbers are wanted, 1 or 2."""
+        rows = _Rows()
         for number, item in enumerate(inputs):
-            if plain:
-                if not isinstance(item, str):
-                    raise DataError(
-                        f"expected a text as input in row {number}, got {item!r:.80}",
-                        cure="name the fields, as in Features(text=('title',))",
-                    )
-                self._text(item, words)
-            else:
-                self._fields(number, item, words, extras)
-            words.end_row()
-            extras.end_row()
-        matrix = _weighted(words.matrix(self.columns))
-        return matrix + extras.matrix(self.columns) if extras.columns else matrix
+            try:
+                self._row(item, rows, version)
+            except _Unfit as fault:
+                raise DataError(f"{fault.words('row ' + str(number))}", cure=fault.cure) from None
+            rows.end()
+        return rows.matrix(int(2**self.bits), len(self.numeric), version)
 
-    def _fields(self, number: int, item: Json, words: _Entries, extras: _Entries) -> None:
+    def fault(self, item: Json) -> str | None:
+        """What is wrong with an input, in words without its values; None where it can be read."""
+        try:
+            self._row(item, _Rows(), VERSION)
+        except _Unfit as fault:
+            return fault.reason
+        return None
+
+    def _row(self, item: Json, rows: _Rows, version: int) -> None:
+        if not self.fields:
+            if not isinstance(item, str):
+                raise _Unfit("a text as input", "", item, "name the fields, as in Features(text=('title',))")
+            self._text(item, rows.words)
+            return
         if not isinstance(item, Mapping):
-            raise DataError(
-                f"expected a mapping with fields as input in row {number}, got {item!r:.80}",
-                cure="use Features() without fields where the input is a text",
-            )
+            raise _Unfit("a mapping with fields as input", "", item, "use Features() without fields where the input is a text")
         for field in self.text:
-            self._text(_text_of(number, field, item.get(field)), words)
+            self._text(_text_of(field, item.get(field)), rows.words)
         for field in self.categorical:
-            name = _category_of(number, field, item.get(field))
+            name = _category_of(field, item.get(field), version)
             if name is not None:
-                extras.columns.append(_hash(f"{field}={name}") & ((1 << self.bits) - 1))
-                extras.numbers.append(1.0)
+                rows.extras.columns.append(_hash(f"{field}={name}") & ((1 << self.bits) - 1))
         for place, field in enumerate(self.numeric):
-            x = _number_of(number, field, item.get(field))
+            x = _number_of(field, item.get(field), version)
             if x is not None:
-                extras.columns.append(2**self.bits + place)
-                extras.numbers.append(math.copysign(math.log1p(abs(x)), x))
+                rows.numbers.columns.append(place)
+                rows.numbers.numbers.append(math.copysign(math.log1p(abs(x)), x))
+            elif version > 1:
+                rows.extras.columns.append(_hash(f"{field} is missing") & ((1 << self.bits) - 1))
 
     def _text(self, text: str, words: _Entries) -> None:
         found = _WORD.findall(text.lower())
@@ -170,6 +187,61 @@ def _hash(text: str) -> int:
     return int(xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")))
 
 
+class _Unfit(Exception):
+    """A part of an input that cannot be read."""
+
+    def __init__(self, wanted: str, field: str, item: Any, cure: str = "") -> None:
+        super().__init__(wanted)
+        self._wanted, self._field, self._item, self.cure = wanted, field, item, cure
+
+    def words(self, where: str) -> str:
+        field = f" field {self._field!r} of" if self._field else ""
+        return f"expected {self._wanted} in{field} {where}, got {_short(self._item)}"
+
+    @property
+    def reason(self) -> str:
+        where = f"{self._field} is" if self._field else "the input is"
+        return f"{where} {_kind_of(self._item)}, not {self._wanted.removesuffix(' as input')}"
+
+
+def _short(item: Any) -> str:
+    try:
+        return f"{item!r:.80}"
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python writes
+        return _kind_of(item)
+
+
+def _kind_of(item: Any) -> str:
+    if isinstance(item, float) and not math.isfinite(item):
+        return "not finite"
+    kinds = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a mapping"}
+    return "null" if item is None else kinds.get(type(item), type(item).__name__)
+
+
+class _Rows:
+    """What is read of inputs, row by row: words, categories, numbers."""
+
+    def __init__(self) -> None:
+        self.words, self.extras, self.numbers = _Entries(), _Entries(), _Entries()
+
+    def end(self) -> None:
+        for part in (self.words, self.extras, self.numbers):
+            part.end_row()
+
+    def matrix(self, hashed: int, numeric: int, version: int) -> csr_matrix:
+        from scipy.sparse import hstack
+
+        matrix = _weighted(self.words.matrix(hashed))
+        if self.extras.columns:
+            matrix = matrix + self.extras.matrix(hashed)
+        if not numeric:
+            return matrix
+        numbers = self.numbers.matrix(numeric)
+        if version == 1:  # where a 0 was as good as missing
+            numbers.eliminate_zeros()
+        return hstack([matrix, numbers], format="csr", dtype=np.float32)
+
+
 class _Entries:
     """The entries of a CSR matrix, gathered row by row; without numbers, each entry is a 1."""
 
@@ -206,38 +278,33 @@ def _weighted(counts: csr_matrix) -> csr_matrix:
     return counts
 
 
-def _text_of(number: int, field: str, item: Any) -> str:
+def _text_of(field: str, item: Any) -> str:
     if item is None:
         return ""
     if not isinstance(item, str):
-        raise DataError(f"expected a text in field {field!r} of row {number}, got {item!r:.80}")
+        raise _Unfit("a text", field, item)
     return item
 
 
-def _category_of(number: int, field: str, item: Any) -> str | None:
+def _category_of(field: str, item: Any, version: int) -> str | None:
     if item is None:
         return None
     if isinstance(item, float) and not math.isfinite(item):
-        raise DataError(f"expected a category in field {field!r} of row {number}, got {item!r}")
-    if not isinstance(item, str | int | float):
-        raise DataError(
-            f"expected a text, number or boolean in field {field!r} of row {number}, got {item!r:.80}"
-        )
-    return item if isinstance(item, str) else f"{type(item).__name__}:{item}"
+        raise _Unfit("a category", field, item)
+    if version == 1 and isinstance(item, bool | int | float):
+        return f"{type(item).__name__}:{item}"
+    name = scalars.key(item) if version > 1 else item if isinstance(item, str) else None
+    if name is None:
+        raise _Unfit("a text, number or boolean", field, item)
+    return name
 
 
-def _number_of(number: int, field: str, item: Any) -> float | None:
-    if item is None:
+def _number_of(field: str, item: Any, version: int) -> float | None:
+    if item is None or (version > 1 and scalars.missing(item)):
         return None
-    if not isinstance(item, bool | int | float):
-        raise DataError(f"expected a number in field {field!r} of row {number}, got {item!r:.80}")
-    try:
-        x = float(item)
-    except OverflowError:
-        x = math.inf
-    if not math.isfinite(x):
-        raise DataError(
-            f"expected a finite number in field {field!r} of row {number}, got {x!r}",
-            cure="leave the field out, or set it to null, where the number is not known",
-        )
+    x = scalars.number(item) if version > 1 or not isinstance(item, str) else None
+    if x is None and isinstance(item, int | float):
+        raise _Unfit("a finite number", field, item, "leave the field out, or set it to null, where the number is not known")
+    if x is None:
+        raise _Unfit("a number", field, item)
     return x

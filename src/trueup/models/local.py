@@ -53,7 +53,7 @@ def load(folder: Path | str, *, trust_code: bool = False, base: Path | str | Non
             f"expected a model that is data, got the format {manifest.format!r}, which runs code",
             cure="load it with trust_code=True if you trust where it came from",
         )
-    if manifest.features is not None and manifest.features_version != manifest.features.version:
+    if manifest.features is not None and manifest.features_at is None:
         raise ModelError(
             "expected features of the version that the model was trained with "
             f"({str(manifest.features_version)[:16]}...), got {manifest.features.version[:16]}...",

@@ -8,13 +8,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.core import values
 from trueup.core.errors import ModelError, TrueupError
 from trueup.core.json import Json, digest, dumps, loads
 from trueup.core.task import Answers
-from trueup.models.features import Features
+from trueup.models.features import VERSION, Features
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NAME = "model.json"
 SCHEMA = 1
@@ -74,6 +77,19 @@ class Manifest:
             raise
         except TrueupError as error:
             raise ModelError(f"expected a valid model.json: {error.message}") from None
+
+    @property
+    def features_at(self) -> int | None:
+        """The version of the code of `features` that the model was made by; None where this Trueup knows none."""
+        if self.features is None:
+            return None
+        known = (at for at in (VERSION, 1) if self.features.version_at(at) == self.features_version)
+        return next(known, None)
+
+    def matrix(self, inputs: Sequence[Json]) -> csr_matrix:
+        """The features of inputs, by the rules that the model was made by."""
+        assert self.features is not None
+        return self.features.transform(inputs, self.features_at or VERSION)
 
     def digest(self) -> str:
         """SHA-256 of the whole, and so of every file."""

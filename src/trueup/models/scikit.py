@@ -58,8 +58,7 @@ class Scikit:
     def predict(self, inputs: Sequence[Json]) -> list[Prediction]:
         if not inputs:
             return []
-        assert self.manifest.features is not None
-        matrix = self.manifest.features.transform(inputs)
+        matrix = self.manifest.matrix(inputs)
         return predictions(self.manifest, self.numbers(matrix))
 
     def numbers(self, matrix: Any) -> NDArray[np.float64]:

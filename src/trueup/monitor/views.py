@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from trueup.core import scalars
 from trueup.core.errors import ArgumentError, DataError
 from trueup.core.json import dumps
 from trueup.core.values import value
@@ -270,9 +271,8 @@ def _finite(items: list[Any]) -> NDArray[np.float64]:
 
 
 def _plain(item: Any) -> float:
-    if isinstance(item, bool) or not isinstance(item, int | float) or not abs(item) < 1e300:
-        return float("nan")
-    return float(item)
+    found = None if isinstance(item, bool) else scalars.number(item)
+    return found if found is not None and abs(found) < 1e300 else float("nan")
 
 
 def _levels(item: Any, name: str) -> tuple[str, ...]:
@@ -283,8 +283,8 @@ def _levels_of(item: Any) -> tuple[str, ...]:
     if item is None:
         return ()
     if isinstance(item, list):
-        return tuple(one if isinstance(one, str) else dumps(one) for one in item)
-    return (item if isinstance(item, str) else dumps(item),)
+        return tuple(scalars.key(one) or dumps(one) for one in item)
+    return (scalars.key(item) or dumps(item),)
 
 
 def _numeric(reference: list[Any], of: Callable[[Sample], list[Any]]) -> Fitted:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from trueup.core import scalars
 from trueup.core.errors import DataError
 from trueup.core.json import Json, loads
 from trueup.core.protocols import TrainJob
@@ -154,12 +155,17 @@ def need_two(encoded: Encoded) -> None:
 
 
 def _distinct(labels: Iterable[Any]) -> tuple[str | int | bool, ...]:
-    named = {name_of(label): label for label in labels}
+    """The labels by name, each once: as a boolean or a number where one of its spellings is one."""
+    named: dict[str, Any] = {}
+    for label in labels:
+        name = name_of(label)
+        if isinstance(named.get(name, ""), str):
+            named[name] = scalars.whole(label)
     return tuple(named[name] for name in sorted(named))
 
 
 def _label(number: int, label: Any) -> None:
-    if not isinstance(label, str | int):
+    if not isinstance(scalars.whole(label), str | int):
         raise DataError(
             f"expected a label as text, whole number or boolean in training row {number}, got {label!r:.80}"
         )
