@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from trueup.cli._open import (
     show_json,
 )
 from trueup.core.decisions import Decision
-from trueup.core.errors import DefinitionError, Refused
+from trueup.core.errors import DefinitionError, NotFound, Refused
 
 if TYPE_CHECKING:
     from trueup.loop import Plan
@@ -51,12 +52,16 @@ def _line(decision: Decision, short: bool = False) -> str:
 @loop_file
 @loop_name
 @as_json
-def check_(file: Path, loop_: str | None, json_: bool) -> None:
-    """Find what cannot work in a loop file, before anything runs."""
+@click.pass_context
+def check_(ctx: click.Context, file: Path, loop_: str | None, json_: bool) -> None:
+    """Find what cannot work in a loop file, before anything runs; where requests are logged, against them too."""
     from trueup.loop import load_loop
+    from trueup.loop.check import check_data
 
     loop = load_loop(file, loop_)
     found = loop.check()
+    with suppress(NotFound), open_ledger(ctx, (file if file.is_dir() else file.parent).resolve()) as ledger:
+        found += check_data(loop, ledger)
     severe = [problem for problem in found if problem.severe]
     if json_:
         show_json({"loop": loop.name, "digest": loop.digest(), "problems": [asdict(one) for one in found]})

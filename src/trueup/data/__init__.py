@@ -3,6 +3,7 @@
 
 from trueup.data.build import Built, build, preview, teaches
 from trueup.data.columns import Column
+from trueup.data.fit import Fit, Unfit, unfit
 from trueup.data.frozen import add_items, check_frozen, freeze, frozen_digest, use, uses
 from trueup.data.funnel import Funnel, FunnelStep
 from trueup.data.golden import GoldenItems, GoldenSet
@@ -29,6 +30,7 @@ __all__ = [
     "Column",
     "Difference",
     "Doubt",
+    "Fit",
     "Funnel",
     "FunnelStep",
     "GoldenItems",
@@ -41,6 +43,7 @@ __all__ = [
     "Replay",
     "RollingSet",
     "Snapshot",
+    "Unfit",
     "add_items",
     "build",
     "certain",
@@ -62,6 +65,7 @@ __all__ = [
     "read_events",
     "settled",
     "teaches",
+    "unfit",
     "use",
     "uses",
     "verify",

@@ -27,6 +27,7 @@ from trueup.curate import ROWS, Deduplicate, Distill, GoldenIndex, Step, exclude
 from trueup.curate.rows import normal, take
 from trueup.curate.steps import step_name
 from trueup.data.draw import draw
+from trueup.data.fit import Fit, set_aside
 from trueup.data.frozen import check_frozen
 from trueup.data.funnel import Funnel, FunnelStep
 from trueup.data.golden import GoldenItems, GoldenSet
@@ -65,6 +66,7 @@ def build(
     parents: Sequence[str] = (),
     after: int | None = None,
     after_us: int | None = None,
+    fit: Fit | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Built:
     """Build the dataset of a loop at a cut of its ledger; `target` is the outcome to be learned.
@@ -74,11 +76,12 @@ def build(
     `parents` are ids of earlier Snapshots. Where the model to go on from has learned from a Snapshot
     at the cut `after`, only rows that could not be seen there, or whose label has changed since, are
     new; those that could are old, and replay draws from them. `after_us` is the same for a past that is
-    lived through again, where the moment tells what could be seen, and not the cut. `progress(step,
+    lived through again, where the moment tells what could be seen, and not the cut. Rows that do not
+    `fit` the task and the features (None: all do) are set aside, counted with their reasons. `progress(step,
     rows)` is told of each step. Too few rows, one class only, an empty window and a gate that refuses are no errors but a refusal.
     """
     sets = _held_out(golden, ledger, loop)
-    work = _Work(recipe, seed, sets, progress, after, after_us)
+    work = _Work(recipe, seed, sets, progress, after, after_us, fit)
     try:
         rows = work.run(ledger, loop, target, cut, now_us)
     except _Refusal as refusal:
@@ -98,13 +101,13 @@ def build(
 
 def preview(
     recipe: Recipe, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int,
-    golden: Iterable[GoldenSet | GoldenItems] = (), seed: int = 0, after: int | None = None,
+    golden: Iterable[GoldenSet | GoldenItems] = (), seed: int = 0, after: int | None = None, fit: Fit | None = None,
 ) -> Built:
     """What `build` would give, without writing it: the funnel, and the refusal where there would be
     one. Raises ArgumentError for a recipe with a teacher: what it would write is not known."""
     if teaches(recipe):
         raise ArgumentError("expected a recipe without a teacher, got one that would have to be asked")
-    work = _Work(recipe, seed, _held_out(golden, ledger, loop), None, after, None)
+    work = _Work(recipe, seed, _held_out(golden, ledger, loop), None, after, None, fit)
     try:
         work.run(ledger, loop, target, cut, now_us)
     except _Refusal as refusal:
@@ -140,8 +143,10 @@ class _Work:
         progress: Callable[[str, int], None] | None,
         after: int | None,
         after_us: int | None,
+        fit: Fit | None,
     ) -> None:
         self.recipe, self.seed, self.progress, self.after, self.after_us = recipe, seed, progress, after, after_us
+        self.fit, self.unfit = fit, ""
         self.teacher = distiller(recipe)
         self.steps: list[FunnelStep] = []
         self.golden = [s.name for s in sets]
@@ -171,7 +176,7 @@ class _Work:
             before, new = new.num_rows, draw(new, recipe.max_rows, self.seed, "max_rows")
             self._note("max_rows", before, new, {"not drawn": before - new.num_rows})
         if new.num_rows < recipe.min_rows:
-            raise _Refusal(f"Not enough data: {new.num_rows:,} rows, {recipe.min_rows:,} wanted")
+            raise _Refusal(f"Not enough data: {new.num_rows:,} rows, {recipe.min_rows:,} wanted{self.unfit}")
         rows = new if recipe.replay is None else self._replay(new, old)
         rows = rows.sort_by([("ts", "ascending"), ("row_id", "ascending")]).combine_chunks()
         if pc.count_distinct(rows["target"]).as_py() == 1:
@@ -198,6 +203,7 @@ class _Work:
 
     def _curate(self, rows: pa.Table, part: str, steps: Sequence[Step]) -> pa.Table:
         unlabelled = self.teacher is not None
+        rows = self._fitting(rows, part)
         for step in steps:
             if isinstance(step, Distill):  # no golden item goes to a teacher
                 rows, unlabelled = self._exclude(rows, part), False
@@ -212,6 +218,17 @@ class _Work:
             self._note(step_name(step), rows.num_rows, done.rows, done.dropped, facts=done.facts, part=part)
             rows = done.rows
         return self._exclude(rows, part)
+
+    def _fitting(self, rows: pa.Table, part: str) -> pa.Table:
+        """The rows that fit the task and the features; the step stands in the funnel where others were set aside."""
+        if self.fit is None:
+            return rows
+        kept, reasons = set_aside(rows, self.fit)
+        if reasons:
+            self._note("fit", rows.num_rows, kept, reasons, part=part)
+            most, n = max(reasons.items(), key=lambda pair: pair[1])
+            self.unfit = f"; {rows.num_rows - kept.num_rows:,} set aside, {n:,} of them: {most} (trueup quarantine)"
+        return kept
 
     def _exclude(self, rows: pa.Table, part: str) -> pa.Table:
         if not self.golden:

@@ -174,9 +174,10 @@ def propose(
     rows = sample(path)
     found = {outcome.name: _take(left, (outcome.name,)) for outcome in outcomes}
     output = _take(left, (task.output,))
+    fields = _fields(features)  # what the loop learns from is nothing else
     labels = [outcome.name for outcome in outcomes if outcome.type == "label" and not found[outcome.name]]
     if len(labels) == 1:  # a file of labels calls them by the answer's name, or a usual one
-        found[labels[0]] = output or _take(left, _LABELS)
+        found[labels[0]] = output or _take(left, [name for name in _LABELS if name not in fields])
         output = None
     known_names = [name for name in (*(f"{name}_known" for name in found), *_KNOWN) if _has_time(left, name)]
     known = _take(left, known_names) if any(found.values()) else None
@@ -184,8 +185,7 @@ def propose(
     if task.input in left:
         inputs = task.input
         del left[task.input]
-    unit = _take(left, (task.unit, *_UNITS))
-    fields = _fields(features)
+    unit = _take(left, (task.unit, *(name for name in _UNITS if name not in fields)))
     ts, others = _time_of(left, fields)
     keep = _take(left, [name for name in ("keep", "store") if _is_truth(rows, name)])
     key = _take(left, [name for name in (*_KEYS, *_ids(left)) if name not in fields and _unique(left, name, len(rows))])

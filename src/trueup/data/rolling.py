@@ -14,6 +14,7 @@ from trueup.core.json import loads
 from trueup.core.values import value
 from trueup.curate import Distill
 from trueup.data.draw import draw
+from trueup.data.fit import Fit, set_aside
 from trueup.data.golden import HISTORY, GoldenItems, first_asked, golden_items
 from trueup.data.labelled import labelled
 from trueup.data.taught import distil
@@ -48,9 +49,10 @@ class RollingSet:
             raise ArgumentError(f"expected at least one row, got {self.rows!r}")
 
     def items(
-        self, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int, seed: int = 0
+        self, ledger: Ledger, *, loop: str, target: str, cut: int, now_us: int, seed: int = 0, fit: Fit | None = None
     ) -> GoldenItems:
-        """The items at a cut: a pure function of it, `now_us` and the seed; DataError for none."""
+        """The items at a cut: a pure function of it, `now_us` and the seed; DataError for none. Rows that do
+        not `fit` the task and the features judge nobody."""
         rows, _ = labelled(
             ledger, loop, target, cut=cut, now_us=now_us, unlabelled=self.teacher is not None
         )
@@ -63,6 +65,8 @@ class RollingSet:
         drawn = draw(recent, self.rows, seed, f"rolling {self.name}")
         if self.teacher is not None:
             drawn = distil(ledger, loop, self.teacher, drawn, now_us=now_us).rows
+        if fit is not None:
+            drawn, _ = set_aside(drawn, fit)
         raw = [
             {"id": ident, "input": loads(given), "target": loads(wanted)}
             for ident, given, wanted in zip(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.errors import TrueupError
 from trueup.core.secrets import Env, File
 from trueup.core.task import Outcome
+from trueup.loop.fits import fit_of, newest_inputs, outcome_faults, unread
+from trueup.models import features_of
 from trueup.release import unproved
 from trueup.triggers import Feedback
 
 if TYPE_CHECKING:
+    from trueup.data import GoldenItems
     from trueup.loop.definition import Loop
+    from trueup.store import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,23 @@ class Problem:
 def check(loop: Loop) -> list[Problem]:
     """Every problem of a definition; an empty list means that it can work."""
     return [*_names(loop), *_secrets(loop), *_trainer(loop), *_gates(loop), *_release(loop)]
+
+
+def check_data(loop: Loop, ledger: Ledger) -> list[Problem]:
+    """What the newest logged requests and the outcomes say against the definition."""
+    found: list[Problem] = []
+    features, inputs = features_of(loop.trainer), newest_inputs(ledger, loop.name)
+    if features is not None and inputs:
+        found += (Problem("trainer", words) for words in unread(features, inputs, f"the newest {len(inputs):,} requests"))
+        faults = Counter(filter(None, map(features.fault, inputs)))
+        if faults:
+            (worst, n), all_ = faults.most_common(1)[0], sum(faults.values())
+            found.append(Problem(
+                "trainer", f"{all_:,} of the newest {len(inputs):,} requests cannot be read: {worst} ({n:,} times); such rows "
+                "are set aside, trueup quarantine lists them", severe=all_ == len(inputs),
+            ))
+    found += (Problem("outcomes", words, severe=False) for words in outcome_faults(loop, ledger))
+    return found
 
 
 def _names(loop: Loop) -> Iterator[Problem]:
@@ -102,7 +124,7 @@ def _trainer(loop: Loop) -> Iterator[Problem]:
 
 
 def _gates(loop: Loop) -> Iterator[Problem]:
-    from trueup.data import GoldenSet
+    from trueup.data import GoldenItems, GoldenSet
 
     if not loop.gates:
         yield Problem("gates", "no golden set: only fresh traffic will judge a candidate", severe=False)
@@ -114,10 +136,24 @@ def _gates(loop: Loop) -> Iterator[Problem]:
         except TrueupError as error:
             yield Problem(f"golden set {gate.on.name}", str(error))
             continue
+        if isinstance(items, GoldenItems):
+            yield from _readable(loop, items)
         for words in gate.check(items):
             yield Problem("gates", words)
         for words in gate.notes(items):
             yield Problem("gates", words, severe=False)
+
+
+def _readable(loop: Loop, items: GoldenItems) -> Iterator[Problem]:
+    """Golden items that the features cannot read, and fields that no item has."""
+    features, where = features_of(loop.trainer), f"golden set {items.name}"
+    for words in () if features is None else unread(features, items.inputs, where):
+        yield Problem(where, words)
+    fit = fit_of(loop)
+    for ident, given, target in zip(items.ids, items.inputs, items.targets, strict=True):
+        if (fault := fit.fault(given, target)) is not None:
+            yield Problem(where, f"item {ident}: {fault}")
+            return
 
 
 def _release(loop: Loop) -> Iterator[Problem]:

@@ -56,6 +56,7 @@ def _dataset(context: Context, state: LoopState, cut: int, now: int) -> dict[str
     where a teacher would have to be asked."""
     from trueup.core.errors import TrueupError
     from trueup.data import preview, teaches
+    from trueup.loop.fits import fit_of
     from trueup.loop.lineage import expected
     from trueup.loop.steps import items_of
 
@@ -66,6 +67,7 @@ def _dataset(context: Context, state: LoopState, cut: int, now: int) -> dict[str
         found = preview(
             loop.recipe, ledger, loop=loop.name, target=loop.label.name, cut=cut, now_us=now, seed=loop.seed,
             golden=[items_of(context, one, cut, now) for one in loop.golden()], after=expected(context, state.champion, now),
+            fit=fit_of(loop),
         )
     except TrueupError as error:  # a report says what there is to say, whatever the rows are like
         return {"funnel": [], "refusal": error.message}

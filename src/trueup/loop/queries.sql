@@ -90,3 +90,18 @@ WHERE seen.ts > (SELECT max(ts) FROM seen) - $span;
 -- name: newest_input
 -- When the last input was logged.
 SELECT max(ts) AS ts FROM event WHERE loop = $loop AND kind = 'interaction';
+
+-- name: newest_inputs
+-- The inputs of the newest logged requests.
+SELECT input FROM event WHERE loop = $loop AND kind = 'interaction' AND input IS NOT NULL AND error IS NULL
+ORDER BY seq DESC LIMIT $most;
+
+-- name: outcomes_told
+-- The names of outcomes that were told, and how often.
+SELECT name, count(*) AS n FROM event WHERE loop = $loop AND kind = 'outcome' GROUP BY name ORDER BY name;
+
+-- name: outcomes_outside
+-- Values of a boolean or numeric outcome that are no number, or outside its bounds, and one of them.
+SELECT count(*) AS n, min(output) AS one FROM event
+WHERE loop = $loop AND kind = 'outcome' AND name = $name
+  AND (value IS NULL OR value < $low OR value > $high OR ($whole AND value NOT IN (0, 1)));

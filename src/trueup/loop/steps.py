@@ -17,6 +17,7 @@ from trueup.core.protocols import Answer, GateResult, Scorer
 from trueup.core.references import Ref
 from trueup.core.values import to_json
 from trueup.loop.context import Context
+from trueup.loop.fits import fit_of
 from trueup.loop.pipeline import Step, typed
 from trueup.state import candidate, register
 from trueup.state.steps import (
@@ -56,7 +57,7 @@ def snapshot(context: Context, given: SnapshotInput) -> Built:
     built = build(
         loop.recipe, context.ledger, loop=loop.name, target=loop.label.name, cut=given.cut,
         now_us=given.now, golden=golden, seed=loop.seed, after=said_or(given.after, None), parents=said_or(given.parents, []),
-        progress=lambda step, rows: context.say(f"snapshot: {step}, {rows:,} rows", 0, 0),
+        fit=fit_of(loop), progress=lambda step, rows: context.say(f"snapshot: {step}, {rows:,} rows", 0, 0),
     )
     found, funnel = built.snapshot, built.funnel.to_json()
     if found is None:
@@ -160,9 +161,12 @@ def to_dumps(part: Any) -> str:
 
 def items_of(context: Context, golden: Any, cut: int, now: int) -> Any:
     """The items of a golden set, or of a rolling one at a cut of the ledger."""
+    from trueup.data import RollingSet
+
+    more = {"fit": fit_of(context.loop)} if isinstance(golden, RollingSet) else {}
     return golden.items(
         context.ledger, loop=context.loop.name, target=context.loop.label.name, cut=cut, now_us=now,
-        seed=context.loop.seed,
+        seed=context.loop.seed, **more,
     )
 
 

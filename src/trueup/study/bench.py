@@ -14,6 +14,7 @@ from trueup.core.clock import from_us
 from trueup.core.protocols import Predictor, TrainJob
 from trueup.core.references import Ref
 from trueup.core.values import to_json
+from trueup.loop.fits import fit_of
 from trueup.study.past import Frozen
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Bench:
         except DataError as error:
             return None, error.message
         more: dict[str, Any] = {} if onto is None else {"after_us": onto.at, "parents": [onto.snapshot]}
-        built = build(recipe, ledger, golden=golden, **known, **more)  # type: ignore[arg-type]
+        built = build(recipe, ledger, golden=golden, fit=fit_of(loop), **known, **more)  # type: ignore[arg-type]
         return built.snapshot, built.refusal
 
     def rows(self, ident: str) -> Any:

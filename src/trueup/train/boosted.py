@@ -78,6 +78,7 @@ class Xgboost:
         library = boosted.xgboost()
         fitting.check_answers(job, self.capabilities)
         rows = read(job)
+        fitting.check_fields(self.features, rows.inputs)
         matrix = self.features.transform(rows.inputs)
         encoded = encode(rows.targets, job.output)
         old = None

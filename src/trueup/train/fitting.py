@@ -19,7 +19,7 @@ from trueup.core.errors import (
     UnknownName,
 )
 from trueup.core.protocols import Capabilities, RunContext, TrainJob, TrainResult
-from trueup.models import Manifest, read_manifest
+from trueup.models import Features, Manifest, read_manifest
 from trueup.models.answers import name_of
 from trueup.train import code
 from trueup.train.rows import path_of
@@ -66,6 +66,14 @@ def check_answers(job: TrainJob, can: Capabilities) -> None:
     """Raise ArgumentError where the job's output is not among the trainer's."""
     if job.output not in can.outputs:
         raise ArgumentError(f"expected an output among {', '.join(can.outputs)}, got {job.output!r}")
+
+
+def check_fields(features: Features, inputs: Sequence[Any]) -> None:
+    """Raise UnknownName, with the nearest name, for a field of `features` that no input has."""
+    names = {name for item in inputs if isinstance(item, Mapping) for name in item}
+    for field in features.fields:
+        if field not in names:
+            raise UnknownName("field of the inputs", field, names)
 
 
 def seen(matrix: Any, least: int, always_from: int) -> NDArray[np.int32]:

@@ -89,6 +89,7 @@ class Sklearn:
 
         fitting.check_answers(job, self.capabilities)
         rows = read(job)
+        fitting.check_fields(self.features, rows.inputs)
         matrix = self.features.transform(rows.inputs)
         encoded = encode(rows.targets, job.output)
         columns = None
