@@ -15,7 +15,6 @@ import pytest
 
 from trueup.client import connect
 from trueup.core.clock import ManualClock
-from trueup.core.errors import DataError
 from trueup.core.json import loads
 from trueup.data import Recipe, list_snapshots
 from trueup.loop import load_loop, run
@@ -96,17 +95,17 @@ def test_a_file_that_ends_too_early_can_be_imported_again(desk: Any) -> None:
 # -- the application ------------------------------------------------------------------------------
 
 
-def test_nan_from_the_application_is_refused_and_nothing_is_written(lived: Any) -> None:
-    nan, desk = float("nan"), lived
-    before = desk.holds()
+def test_nan_from_the_application_costs_its_part_and_raises_nothing(lived: Any) -> None:
+    """ING-10: the request is counted without what JSON cannot hold; `trueup quarantine` says why."""
+    desk = lived
     with connect("toys", desk.home) as client:
-        choice = client.choose("u1")
-        for wrong in (nan, [nan], {"x": float("inf")}, object()):
-            with pytest.raises(DataError, match="JSON"):
-                client.log(choice, wrong, "plant")
-            with pytest.raises(DataError, match="JSON"):
-                client.feedback(choice.id, "kind", wrong)
-    assert desk.holds() == before
+        for wrong in (float("nan"), [float("nan")], {"x": float("inf")}, object()):
+            choice = client.choose("u1")
+            client.log(choice, wrong, "plant")
+            client.feedback(choice.id, "kind", wrong)
+    told = desk.trueup("quarantine", "--json").said(0).json
+    assert len(told["requests"]) == 4
+    assert all("JSON" in row["reason"] for row in told["requests"])
 
 
 # -- golden sets ----------------------------------------------------------------------------------

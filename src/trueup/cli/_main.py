@@ -24,7 +24,7 @@ _COMMANDS = {
     "up": "service", "runs": "service",
     "alerts": "alerts", "approve": "people", "reject": "people", "pause": "people", "resume": "people", "rollback": "people",
     "anchor": "people", "audit": "people",
-    "import": "data", "snapshot": "data", "golden": "data",
+    "import": "data", "snapshot": "data", "golden": "data", "quarantine": "data",
     "backtest": "study", "advise": "study", "forecast": "study", "slices": "study", "whatif": "study", "receipt": "study", "verify": "study",
     "prune": "keep", "backup": "keep", "restore": "keep", "migrate": "keep", "doctor": "keep",
     "recommend": "experiments", "offer": "experiments",
@@ -33,7 +33,7 @@ _COMMANDS = {
 _GROUPS = {
     "Everyday": ("init", "check", "plan", "run", "up", "status", "runs", "why"),
     "People": ("approve", "reject", "pause", "resume", "rollback", "anchor", "audit", "alerts"),
-    "Data": ("import", "snapshot", "golden"),
+    "Data": ("import", "snapshot", "golden", "quarantine"),
     "Study": ("backtest", "advise", "forecast", "slices", "whatif", "receipt", "verify"),
     "Keep": ("prune", "backup", "restore", "migrate", "doctor", "registry"),
     "Experiments": ("recommend", "offer"),

@@ -98,7 +98,8 @@ def mapped(mapping: Mapping, maps: tuple[str, ...], loop: Loop) -> Mapping:
     """The mapping with the parts that were named on the command line."""
     from dataclasses import replace
 
-    from trueup.data.mapping import NUMBER_SPELLINGS, SPELLINGS
+    from trueup.data.mapping import NUMBER_SPELLINGS
+    from trueup.data.times import SPELLINGS
 
     outcomes = {one.name for one in loop.outcomes}
     changes: dict[str, Any] = {}
@@ -128,6 +129,36 @@ def mapped(mapping: Mapping, maps: tuple[str, ...], loop: Loop) -> Mapping:
     more = [name for name, how in spelled.items() if how in NUMBER_SPELLINGS and name in ((inputs,) if isinstance(inputs, str) else inputs)]
     changes["numbers"] = tuple(dict.fromkeys(name for name in (*numbers, *more) if name not in kept))
     return replace(mapping, outcomes=found, spelled=spelled, **changes)
+
+
+@click.command("quarantine")
+@loop_file
+@loop_name
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many rows to show of each kind.")
+@as_json
+@click.pass_context
+def quarantine_(ctx: click.Context, file: Path, loop_: str | None, limit: int, json_: bool) -> None:
+    """The rows that were set aside, and why: of imports, of logged requests, of feedback."""
+    from trueup.loop.quarantine import quarantined
+
+    with open_loop(ctx, file, loop_, create=False) as (loop, ledger, _):
+        found = quarantined(loop, ledger)
+    if json_:
+        show_json(asdict(found))
+        return
+    for title, rows in found.parts():
+        click.echo(f"{title}: {len(rows):,} rows")
+        for reason, n in found.reasons(rows)[:limit] if len(rows) > limit else ():
+            click.echo(f"  {n:>8,}  {reason}")
+        for row in rows[:limit]:
+            click.echo(f"  {row.place}: {row.reason}")
+            click.echo(f"    {row.raw[:160]}")
+        if len(rows) > limit:
+            click.echo(f"  ... {len(rows) - limit:,} more: --limit {len(rows)}, or --json")
+    for words in found.outcomes:
+        click.secho(words, fg="yellow")
+    if not found.parts() and not found.outcomes:
+        click.echo("nothing is set aside")
 
 
 # -- snapshot -------------------------------------------------------------------------------------

@@ -71,8 +71,25 @@ def seconds_of(seconds: Any) -> float | None:
     return float(seconds)
 
 
-def shown_with(propensity: Any) -> str | None:
-    """What an interaction says of its answer's propensity; raises ArgumentError outside (0, 1]."""
+def held(what: str, value: Any, unfit: dict[str, str]) -> str | None:
+    """The canonical JSON of a value; None where JSON cannot hold it, with the reason in `unfit`."""
+    try:
+        return text_of(what, value)
+    except DataError as error:
+        unfit[what] = error.message[:200].encode("utf-8", "replace").decode()
+        return None
+
+
+def extra_of(propensity: Any, unfit: dict[str, str]) -> str | None:
+    """What an interaction says beside its fields: the answer's propensity, and what was set aside with
+    its reason. Raises ArgumentError for a propensity outside (0, 1]."""
+    shown = _shown_with(propensity)
+    if not unfit:
+        return shown
+    return dumps({"unfit": unfit} if propensity is None else {"propensity": float(propensity), "unfit": unfit})
+
+
+def _shown_with(propensity: Any) -> str | None:
     if propensity is None:
         return None
     if isinstance(propensity, bool) or not isinstance(propensity, int | float) or not 0.0 < propensity <= 1.0:

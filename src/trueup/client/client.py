@@ -12,7 +12,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from trueup.client._checks import error_of, moment_of, name_of, seconds_of, shown_with, text_of
+from trueup.client._checks import error_of, extra_of, held, moment_of, name_of, seconds_of, text_of
 from trueup.client._faults import Faults, Notice
 from trueup.client._home import find_home
 from trueup.client._models import Models
@@ -119,17 +119,22 @@ class Client:
         never train on this. `propensity` is the probability, above 0 and at most 1, with which this
         answer was shown to this request, where the application explores (`explore` gives it); rows
         can be weighted by it (`ImportanceWeights`). A choice is one interaction: logging it twice
-        changes nothing.
+        changes nothing. An input or output that JSON cannot hold (NaN, bytes, a number of 5,000 digits) raises
+        nothing: the request is counted without it, and the reason is told (`trueup quarantine`).
         """
         if not isinstance(keep, bool):
             raise ArgumentError(f"expected keep as True or False, got {keep!r:.80}")
         _checked(choice)
+        unfit: dict[str, str] = {}
+        given, answer = held("input", input, unfit), None if output is None else held("output", output, unfit)
+        for reason in unfit.values():
+            self._faults.report("log", reason)
         self._write(Event(
             id=choice.id, loop=self.loop, kind="interaction", ts=self._moment(ts), received=self._now(), unit=choice.unit,
             choice=choice.id, arm=choice.arm, candidate=choice.candidate,
             propensity=choice.propensity, generation=choice.generation, release=choice.release,
-            input=text_of("input", input), output=None if output is None else text_of("output", output),
-            error=error_of(error), seconds=seconds_of(seconds), keep=keep, extra=shown_with(propensity),
+            input=given, output=answer, error=error_of(error), seconds=seconds_of(seconds), keep=keep,
+            extra=extra_of(propensity, unfit),
         ))
 
     def feedback(
@@ -139,7 +144,8 @@ class Client:
         """Write down how it went: before or after the log, late, twice, or as a correction.
 
         The same (choice, outcome, key) is one fact; without a key the value is the key, so that
-        saying the same twice is saying it once, and saying something else is a correction.
+        saying the same twice is saying it once, and saying something else is a correction. A value that
+        JSON cannot hold is left out, and told as a fault.
         """
         name_of("the choice's id", choice_id)
         name_of("the outcome's name", outcome)
@@ -148,11 +154,11 @@ class Client:
                 self.loop, choice_id, outcome, value, ts=self._moment(ts), received=self._now(),
                 key=None if key is None else name_of("the key", key),
             )
-        except OverflowError:
-            raise DataError(f"expected a number that a float can hold, got {value!r:.40}...") from None
-        except (RecursionError, UnicodeEncodeError):
-            text_of("the outcome", value)
-            raise
+        except (DataError, OverflowError, RecursionError, UnicodeEncodeError) as error:
+            unfit: dict[str, str] = {}
+            held(f"the outcome {outcome}", value, unfit)
+            self._faults.report("feedback", next(iter(unfit.values()), f"expected a number that a float can hold: {error}"))
+            return
         self._write(event)
 
     # -- the others -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def dumps(data: Any) -> str:
     try:
         return _ENCODER.encode(data)
     except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"expected a value that JSON can hold, got {data!r:.200}: {error}") from error
+        raise DataError(f"expected a value that JSON can hold, got {_shown(data)}: {error}") from error
 
 
 def loads(text: str | bytes) -> Any:
@@ -49,6 +49,14 @@ def loads_all(texts: Sequence[str | None]) -> list[Any]:
             parsed = [None if text is None else loads(text) for text in part]
         found += parsed
     return found
+
+
+def _shown(data: Any) -> str:
+    """The beginning of a value, where Python can write it: not one with a number of 5,000 digits."""
+    try:
+        return f"{data!r:.200}"
+    except (ValueError, RecursionError):
+        return type(data).__name__
 
 
 def _no_constant(name: str) -> Any:

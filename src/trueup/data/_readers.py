@@ -81,7 +81,7 @@ def how_read(path: Path) -> tuple[str, ...]:
         file = cast(BinaryIO, gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain)
         try:
             encoding, _ = _encoding(file, format_of(path))
-            notes = () if encoding.startswith("utf-8") else (f"read as {encoding}, for it is not UTF-8",)
+            notes: tuple[str, ...] = () if encoding.startswith("utf-8") else (f"read as {encoding}, for it is not UTF-8",)
             if format_of(path) == "csv":
                 with _Text(file, encoding) as text:
                     notes += _csv.header_of(_csv.Lines(text), path.name).notes

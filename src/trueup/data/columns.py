@@ -54,12 +54,16 @@ class Column:
 
 def sample(path: Path) -> list[dict[str, Any]]:
     """The first rows of a file that can be read; raises DataError where there are none, with the first fault."""
+    return [row.data for row in _first_rows(path)]
+
+
+def _first_rows(path: Path) -> list[Row]:
     first: Row | None = None
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     with closing(rows_of(path)) as read:
         for row in islice(read, SAMPLE):
             if not row.fault:
-                rows.append(row.data)
+                rows.append(row)
             else:
                 first = first or row
     if not rows:
@@ -83,9 +87,9 @@ def columns_of(path: Path) -> tuple[Column, ...]:
 
 @lru_cache(maxsize=4)
 def _columns(path: Path, _changed: int, _size: int) -> tuple[Column, ...]:
-    rows = sample(path)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    found = {name: _looked(name, [row.get(name) for row in rows]) for name in names}
+    rows = _first_rows(path)
+    names = list(dict.fromkeys(name for row in rows for name in row.data))
+    found = {name: _looked(name, [(row.line, row.data.get(name)) for row in rows]) for name in names}
     doubtful = {name: tally for name, (_, tally) in found.items() if tally.in_question}
     if doubtful and len(rows) == SAMPLE:
         for tally in doubtful.values():
@@ -96,13 +100,13 @@ def _columns(path: Path, _changed: int, _size: int) -> tuple[Column, ...]:
     return tuple(tally.judge(column) for column, tally in found.values())
 
 
-def _looked(name: str, values: Sequence[Any]) -> tuple[Column, _Tally]:
-    there = [item for item in values if item is not None]
+def _looked(name: str, values: Sequence[tuple[int, Any]]) -> tuple[Column, _Tally]:
+    there = [item for _, item in values if item is not None]
     texts = [item if isinstance(item, str) else str(item) for item in there]
     counted = Counter(texts)
     length = sum(map(len, texts)) / len(texts) if texts else 0.0
     tally = _Tally()
-    for line, item in enumerate(values, 1):
+    for line, item in values:
         tally.add(item, line)
     common = tuple(text for text, _ in counted.most_common(_DISTINCT))
     return Column(name, _type(there), len(counted), len(values) - len(there), length, values=common), tally

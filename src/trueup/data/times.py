@@ -88,13 +88,13 @@ def spelling_from(counted: Mapping[frozenset[str], int]) -> Spelling:
     if not total or not scores:
         return Spelling(None)
     best = max(scores.values())
-    names = [name for name in ("", *SPELLINGS) if scores[name] == best]
+    alike = [name for name in ("", *SPELLINGS) if scores[name] == best]
     share = best / total
     if share < ENOUGH:
         return Spelling(None, share=share)
-    if "" in names or len(names) == 1:
-        return Spelling(names[0], share=share)
-    return Spelling(None, tuple(names), share)
+    if "" in alike or len(alike) == 1:
+        return Spelling(alike[0], share=share)
+    return Spelling(None, tuple(alike), share)
 
 
 def readings(given: Any) -> frozenset[str]:
@@ -140,8 +140,8 @@ def _is_number(text: str) -> bool:
     return len(text) < 64 and text.isascii() and text.lstrip("+-").replace(".", "", 1).isdigit()
 
 
-def _of_number(given: float, spelling: str) -> int | None:
-    given = whole(given)
+def _of_number(number: float, spelling: str) -> int | None:
+    given: int | float = whole(number)
     if spelling in _FIXED:
         return _exact(given, _FIXED[spelling]) if abs(given) < 1e300 else None
     if spelling == "excel-days":  # 1954 to 2119: other numbers are more often amounts
@@ -155,10 +155,10 @@ def _of_number(given: float, spelling: str) -> int | None:
             return _day(given // 10_000, given // 100 % 100, given % 100)
     if spelling or given < _SMALLEST:
         return None
-    return next(_exact(given, factor) for limit, factor in _UNITS if given < limit or limit == math.inf)
+    return next((_exact(given, factor) for limit, factor in _UNITS if given < limit), None)
 
 
-def _exact(given: float, factor: float) -> int:
+def _exact(given: int | float, factor: float) -> int:
     if isinstance(given, float):
         return round(given * factor)
     return given * int(factor) if factor >= 1 else given // 1000

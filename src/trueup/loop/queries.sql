@@ -105,3 +105,12 @@ SELECT name, count(*) AS n FROM event WHERE loop = $loop AND kind = 'outcome' GR
 SELECT count(*) AS n, min(output) AS one FROM event
 WHERE loop = $loop AND kind = 'outcome' AND name = $name
   AND (value IS NULL OR value < $low OR value > $high OR ($whole AND value NOT IN (0, 1)));
+
+-- name: unfit_logged
+-- Requests of which a part was set aside when they were logged, the oldest first.
+SELECT id, ts, extra FROM event
+WHERE loop = $loop AND kind = 'interaction' AND extra LIKE '%"unfit"%' ORDER BY seq;
+
+-- name: imports
+-- The files that were imported.
+SELECT extra FROM event WHERE loop = $loop AND kind = 'signal' AND name = 'import' ORDER BY seq;
