@@ -20,13 +20,11 @@ from trueup.cli._open import (
     progress,
     show_json,
 )
-from trueup.core.errors import ArgumentError, DefinitionError, UnknownName
+from trueup.core.errors import DefinitionError, UnknownName
 
 if TYPE_CHECKING:
     from trueup.data import GoldenSet, Mapping, Proposal, Snapshot
     from trueup.loop import Loop
-
-_PARTS = ("input", "unit", "ts", "output", "known", "key", "keep", "split", "numbers")
 
 
 @click.command("import")
@@ -96,39 +94,9 @@ def proposed(data: Path, loop: Loop, maps: tuple[str, ...], *, ask: bool = False
 
 def mapped(mapping: Mapping, maps: tuple[str, ...], loop: Loop) -> Mapping:
     """The mapping with the parts that were named on the command line."""
-    from dataclasses import replace
+    from trueup.data import with_maps
 
-    from trueup.data.mapping import NUMBER_SPELLINGS
-    from trueup.data.times import SPELLINGS
-
-    outcomes = {one.name for one in loop.outcomes}
-    changes: dict[str, Any] = {}
-    found, spelled = dict(mapping.outcomes), dict(mapping.spelled)
-    for text in maps:
-        part, sign, column = text.partition("=")
-        if not sign:
-            raise ArgumentError(f"expected PART=COLUMN, got {text!r}", cure="--map unit=user_id")
-        if part in outcomes:
-            found = {**found, part: column} if column else {name: at for name, at in found.items() if name != part}
-        elif part in ("input", "numbers"):
-            names = tuple(name.strip() for name in column.split(",") if name.strip())
-            changes[part] = names[0] if part == "input" and len(names) == 1 else names
-        elif part in _PARTS:
-            changes[part] = column or None
-        elif part in (*NUMBER_SPELLINGS, *SPELLINGS, "text"):
-            spelled |= {name.strip(): part for name in column.split(",") if name.strip()}
-        else:
-            raise UnknownName("part of the mapping", part, (*_PARTS, *NUMBER_SPELLINGS, *SPELLINGS, "text", *outcomes))
-    if "input" in changes and "numbers" not in changes:
-        inputs = changes["input"]
-        named = {inputs} if isinstance(inputs, str) else set(inputs)
-        changes["numbers"] = tuple(name for name in mapping.numbers if name in named)
-    numbers = changes.get("numbers", mapping.numbers)
-    inputs = changes.get("input", mapping.input)
-    kept = {name for name, how in spelled.items() if how == "text"}
-    more = [name for name, how in spelled.items() if how in NUMBER_SPELLINGS and name in ((inputs,) if isinstance(inputs, str) else inputs)]
-    changes["numbers"] = tuple(dict.fromkeys(name for name in (*numbers, *more) if name not in kept))
-    return replace(mapping, outcomes=found, spelled=spelled, **changes)
+    return with_maps(mapping, maps, [one.name for one in loop.outcomes])
 
 
 @click.command("quarantine")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -19,17 +20,36 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--data", type=click.Path(path_type=Path), help="JSON lines, CSV or Parquet with right answers.")
 @click.option("--model", metavar="MODEL", help="generate: a language model's folder, or its id on the hub.")
+@click.option("--target", metavar="COLUMN", help="classify: the column of right answers.")
+@click.option("--time", metavar="COLUMN", help="classify: when a row happened.")
+@click.option("--unit", metavar="COLUMN", help="classify: who asked: a user, a customer.")
+@click.option("--ignore", metavar="COLUMN", multiple=True, help="classify: a column that is not learned from.")
+@click.option("--map", "maps", metavar="HOW=COLUMN", multiple=True, help="classify: how a column is written, as `import` takes it.")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 @as_json
-def init_(kind: str, folder: Path, data: Path | None, model: str | None, force: bool, json_: bool) -> None:
+def init_(
+    kind: str, folder: Path, data: Path | None, model: str | None, target: str | None, time: str | None, unit: str | None,
+    ignore: tuple[str, ...], maps: tuple[str, ...], force: bool, json_: bool,
+) -> None:
     """Write a working loop into DIR.
 
     KIND is classify (a label for each input, by scikit-learn or XGBoost) or generate (a text, by an adapter
-    on the language model of --model, which needs trueup[loop,lora]).
+    on the language model of --model, which needs trueup[loop,lora]). classify prints what it takes each column
+    for, and why; where it is unsure it asks, or stops with the flag that answers.
     """
     from trueup.loop.starting import start
+    from trueup.loop.starting.guess import Said, Unsure
 
-    made = start(kind, folder, data, model=model, force=force)
+    said: Said | None = Said(target, time, unit, ignore, maps)
+    said = None if said == Said() else said
+    try:
+        made = start(kind, folder, data, model=model, force=force, said=said)
+    except Unsure as unsure:
+        if json_ or not sys.stdin.isatty():
+            raise
+        click.echo(unsure.message)
+        target = click.prompt("Which", type=click.Choice(unsure.choices))
+        made = start(kind, folder, data, model=model, force=force, said=Said(target, time, unit, ignore, maps))
     severe = [problem for problem in made.problems if problem.severe]
     if json_:
         show_json(made.to_json())
@@ -42,7 +62,8 @@ def init_(kind: str, folder: Path, data: Path | None, model: str | None, force: 
             click.secho(f"  {problem}", fg="red" if problem.severe else "yellow")
         click.echo("next:")
         click.echo(f"  cd {folder}")
-        click.echo(f"  trueup import {data.resolve() if data else 'FILE'}")
+        more = "".join(f" --map {shlex.quote(one)}" for one in made.maps)
+        click.echo(f"  trueup import {shlex.quote(str(data.resolve())) if data else 'FILE'}{more}")
         click.echo("  trueup run --train    # and `trueup approve` what it names: the loop asks before each release")
     sys.exit(2 if severe else 0)
 

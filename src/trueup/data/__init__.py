@@ -19,6 +19,7 @@ from trueup.data.mapping import (
     propose,
     propose_mapping,
     settled,
+    with_maps,
 )
 from trueup.data.recipe import Recipe, Replay
 from trueup.data.rolling import RollingSet
@@ -69,4 +70,5 @@ __all__ = [
     "use",
     "uses",
     "verify",
+    "with_maps",
 ]

@@ -34,7 +34,13 @@ _LABELS = (
     "label", "labels", "target", "class", "y", "category", "genre", "genres", "topic", "sentiment", "tags", "answer",
 )  # fmt: skip
 _LIST = re.compile(r"\s*[,;|]\s+|[;|]")
+_TARGETS = (
+    "churned", "churn", "converted", "conversion", "fraud", "is_fraud", "default", "defaulted", "survived", "clicked", "purchased",
+    "bought", "subscribed", "cancelled", "canceled", "attrition", "diagnosis", "species", "spam", "is_spam", "outcome", "result",
+)  # fmt: skip
 NUMBER_SPELLINGS = (DECIMAL_COMMA, DECIMAL_POINT)
+_PARTS = ("input", "unit", "ts", "output", "known", "key", "keep", "split", "numbers")
+_WRITTEN = (*NUMBER_SPELLINGS, *SPELLINGS, "text")
 
 
 @value("data.mapping")
@@ -262,6 +268,35 @@ def settled(
     return Proposal(mapping, tuple(doubts), tuple(dict.fromkeys(notes)))
 
 
+def with_maps(mapping: Mapping, maps: Sequence[str], outcomes: Sequence[str]) -> Mapping:
+    """The mapping with what a person said of columns: PART=COLUMN, OUTCOME=COLUMN, SPELLING=COLUMN or
+    text=COLUMN; PART= for none. Raises ArgumentError or UnknownName."""
+    changes: dict[str, Any] = {}
+    found, spelled = dict(mapping.outcomes), dict(mapping.spelled)
+    for text in maps:
+        part, sign, column = text.partition("=")
+        names = tuple(name.strip() for name in column.split(",") if name.strip())
+        if not sign:
+            raise ArgumentError(f"expected PART=COLUMN, got {text!r}", cure="--map unit=user_id")
+        if part in outcomes:
+            found = {**found, part: column} if column else {name: at for name, at in found.items() if name != part}
+        elif part in ("input", "numbers"):
+            changes[part] = names[0] if part == "input" and len(names) == 1 else names
+        elif part in _PARTS:
+            changes[part] = column or None
+        elif part in _WRITTEN:
+            spelled |= dict.fromkeys(names, part)
+        else:
+            raise UnknownName("part of the mapping", part, (*_PARTS, *_WRITTEN, *outcomes))
+    inputs = _inputs(changes.get("input", mapping.input))
+    numbers = changes.get("numbers", mapping.numbers)
+    if "input" in changes and "numbers" not in changes:
+        numbers = tuple(name for name in numbers if name in inputs)
+    told = [name for name, how in spelled.items() if how in NUMBER_SPELLINGS and name in inputs]
+    changes["numbers"] = tuple(dict.fromkeys(name for name in (*numbers, *told) if spelled.get(name) != "text"))
+    return replace(mapping, outcomes=found, spelled=spelled, **changes)
+
+
 def profile(path: Path | str, *, target: str | None = None, time: str | None = None, unit: str | None = None,
             ignore: Sequence[str] = ()) -> Profile:
     """What a file looks like, from its rows: a start for a loop file, to be corrected. The columns that a
@@ -274,12 +309,15 @@ def profile(path: Path | str, *, target: str | None = None, time: str | None = N
     left = {column.name: column for column in columns if column.name not in ignore}
     named = [_take(left, [one]) for one in (target, time, unit) if one]
     del named
-    label = target or _take(left, _LABELS)
+    label = target or _take(left, _LABELS[:5])
     if time is None:
         time, _ = _time_of(left, frozenset())
     unit = unit or _take(left, _UNITS)
-    candidates = () if label else _candidates(left, rows)
-    label = label or (candidates[-1] if candidates else None)
+    candidates: tuple[str, ...] = ()
+    if not label:
+        named_so = [name for name in left if name.lower() in (*_LABELS, *_TARGETS)]
+        candidates = tuple(named_so) or _candidates(left, rows)
+        label = candidates[-1] if candidates else None
     if label is None:
         return Profile(columns, len(rows), None, "text", (), None, time, unit)
     split = _split(rows, label)

@@ -14,8 +14,8 @@ DECIMAL_COMMA, DECIMAL_POINT = "decimal-comma", "decimal-point"
 _SIGN = r"(?:[$€£¥₹₽₩]|[A-Z]{3}\b|R\$|kr|zł|%)"
 _DRESS = re.compile(rf"(?P<before>{_SIGN})?\s*(?P<minus>[-+])?\s*(?P<again>{_SIGN})?\s*(?P<body>[\d.,' \u00a0\u202f’]*\d[eE\d+-]*)\s*(?P<after>{_SIGN})?")
 _SPACES = r"' \u00a0\u202f’"
-_POINT = re.compile(rf"(?:\d{{1,3}}(?:[,{_SPACES}]\d{{2,3}})*[,{_SPACES}]\d{{3}}|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_COMMA = re.compile(rf"(?:\d{{1,3}}(?:[.{_SPACES}]\d{{2,3}})*[.{_SPACES}]\d{{3}}|\d+)?(?:,\d+)?", re.ASCII)
+_POINT = re.compile(rf"(?:[1-9]\d{{0,2}}(?:[,{_SPACES}]\d{{2,3}})*[,{_SPACES}]\d{{3}}|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_COMMA = re.compile(rf"(?:[1-9]\d{{0,2}}(?:[.{_SPACES}]\d{{2,3}})*[.{_SPACES}]\d{{3}}|\d+)?(?:,\d+)?", re.ASCII)
 _CODE = re.compile(r"[+-]?0\d+", re.ASCII)
 
 

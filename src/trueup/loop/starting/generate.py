@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trueup.core.errors import ArgumentError
 from trueup.loop.starting.holding import Held
-from trueup.loop.starting.words import curation, gates, golden, held_out, quoted, shared
+from trueup.loop.starting.words import curation, gates, golden, held_out, import_of, quoted, shared
 
 SHORT = 40.0           # characters on average, up to which an answer is right or wrong as a whole
 PER_TOKEN = 2.5        # characters, at the least: how long an answer may become
@@ -66,7 +66,7 @@ def words(name: str, data: Path, held: Held, model: tuple[str, int]) -> tuple[di
     curators, curate = curation(held)
     origin = f" from {data.name} ({held.rows:,} rows)"
     made = {
-        **_learning(held.rows, model[1]), **shared(name, held.label, "", str(data.resolve())), "origin": origin,
+        **_learning(held.rows, model[1]), **shared(name, held.label, "", import_of(held, data)), "origin": origin,
         "written": f"; `trueup init` wrote it{origin}", "golden": golden(held), "input": quoted(held.task.input),
         "unit": quoted(held.task.unit), "model": f"LocalModel({model[0]}, prompt=Prompt({prompt}))",
         "data_imports": "GoldenSet, Recipe", "evaluate_imports": ", ".join(sorted({scorer, *gate_names})),

@@ -6,15 +6,16 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping as Names
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from trueup.core.errors import DataError
 from trueup.core.json import Json, dumps, loads
 from trueup.core.task import Outcome, Task
+from trueup.loop.starting.guess import NOTHING, Said, Unsure
 
 if TYPE_CHECKING:
     from trueup.data import GoldenItems, GoldenSet, Mapping, Profile
@@ -31,8 +32,9 @@ class Held:
     """What a file seems to be about: its columns, the task, and golden items out of it.
 
     `rows` counts its labelled rows that differ, of the first 200,000; `usual` is the commonest
-    answer, `floor` its score on the items, rounded down; `sliced` says whether two classes or more
-    are large enough to be slices.
+    answer, `floor` its score on the items, rounded down, `macro` its F1 over the labels, and `share` how
+    much of the rows it is right for; `sliced` says whether two classes or more
+    are large enough to be slices, `dated` whether the items are the newest rows.
     """
 
     profile: Profile
@@ -44,6 +46,11 @@ class Held:
     usual: Json
     floor: float
     sliced: bool
+    dated: bool = False
+    share: float = 0.0
+    macro: float = 0.0
+    notes: tuple[str, ...] = ()
+    said: Said = NOTHING
 
     def set_of(self, path: Path) -> GoldenSet:
         """The golden set's definition, with the items at `path`."""
@@ -63,38 +70,57 @@ class Held:
         return golden_items("core", [checked_item(item) for item in self.items], slices, "core.jsonl")
 
 
-def hold_out(data: Path, loop: str, *, texts: bool = False, seed: int = 0) -> Held:
-    """Profile a file, read it as an import would, and draw golden items from it with a seed.
+def hold_out(data: Path, loop: str, *, texts: bool = False, seed: int = 0, said: Said | None = None) -> Held:
+    """Profile a file, read it as an import would, and hold golden items out: the newest rows where there is
+    a time, else drawn with a seed.
 
     With `texts` the right answers are texts, found by their column's name, else labels. Raises
     DataError where there is no such column, one answer only, or too few rows.
     """
-    from trueup.data import profile, propose_mapping
+    from trueup.data import profile
 
-    seen = profile(data)
+    said = said or NOTHING
+    seen = profile(data, target=said.target, time=said.time, unit=said.unit, ignore=said.ignore)
     columns = {column.name for column in seen.columns}
     told, answers, given = _text_columns(seen, data) if texts else _label_columns(seen, data)
     task = Task(given or _free("features", columns), "prediction", seen.unit or "row", answers)
     label = Outcome.of_input(told)
-    mapping = propose_mapping(data, task, [label])
+    mapping, notes = _mapping(data, task, label, said)
     if isinstance(mapping.input, str):
         task = Task(mapping.input, task.output, task.unit, answers)
-        mapping = propose_mapping(data, task, [label])
+        mapping, notes = _mapping(data, task, label, said)
     if told not in mapping.outcomes:
         raise DataError(f"expected {told} as the answer in {data.name}, but the task claims that column")
     rows = _rows(data, loop, mapping, task, label)
     if len(rows) < 5 * LEAST:
         raise DataError(f"expected at least {5 * LEAST} answered rows that differ in {data.name}, got {len(rows)}")
-    usual = Counter(rows.values()).most_common(2)
+    usual = Counter(one.label for one in rows.values()).most_common(2)
     if len(usual) < 2:
         raise DataError(f"expected at least two different answers in {data.name}, got only {usual[0][0]:.80}")
-    items, sliced = _draw(rows, seed, answers)
-    floor = 0.0 if answers == "text" else _score(items, loads(usual[0][0]), answers)
-    return Held(seen, task, told, mapping, len(rows), items, loads(usual[0][0]), floor, sliced)
+    items, sliced, dated = _draw(rows, seed, answers, mapping.ts is not None)
+    floor, macro = (0.0, 0.0) if answers == "text" else _score(items, loads(usual[0][0]), answers)
+    share = usual[0][1] / len(rows)
+    return Held(
+        seen, task, told, mapping, len(rows), items, loads(usual[0][0]), floor, sliced, dated, share, macro, notes, said,
+    )
+
+
+def _mapping(data: Path, task: Task, label: Outcome, said: Said) -> tuple[Mapping, tuple[str, ...]]:
+    """The mapping that an import would propose, and what it has to say; raises DataError where it is unsure."""
+    from trueup.data import certain, propose, settled, with_maps
+
+    first = propose(data, task, [label])
+    mapping = with_maps(first.mapping, said.as_maps, [label.name])
+    found = settled(data, mapping, task, [label])
+    ambiguous = [doubt for doubt in first.doubts if "ts=" in doubt.cures and not said.time]
+    doubts = tuple(doubt for doubt in (*ambiguous, *found.doubts) if doubt.column not in said.ignore)
+    return certain(replace(found, doubts=doubts), data.name), found.notes
 
 
 def _label_columns(seen: Profile, data: Path) -> tuple[str, Literal["label", "labels"], str | None]:
     """The column of labels, their kind, and the column of the input where one has that name."""
+    if len(seen.candidates) > 1:
+        raise Unsure(seen, data)
     if seen.label is None or seen.answers not in ("label", "labels"):
         found = "no column with few different values" if seen.label is None else f"{seen.label} ({seen.answers})"
         raise DataError(
@@ -124,45 +150,55 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _rows(data: Path, loop: str, mapping: Mapping, task: Task, label: Outcome) -> dict[str, str]:
-    """Input to label as canonical JSON; an input that came with two labels is no golden item."""
+class _Row(NamedTuple):
+    label: str
+    ts: int
+
+
+def _rows(data: Path, loop: str, mapping: Mapping, task: Task, label: Outcome) -> dict[str, _Row]:
+    """Input to label as canonical JSON, with the time; an input that came with two labels is no golden item."""
     from trueup.data import read_events
 
-    found: dict[str, str] = {}
+    found: dict[str, _Row] = {}
     torn: set[str] = set()
     read = read_events(data, loop, mapping, task=task, outcomes=[label], now_us=0)
     for fact, outcomes in islice(read, READ):
         if not outcomes or not fact.keep:
             continue
         given, said = str(fact.input), str(outcomes[0].output)
-        if found.setdefault(given, said) != said:
+        if found.setdefault(given, _Row(said, fact.ts)).label != said:
             torn.add(given)
-    return {given: said for given, said in found.items() if given not in torn}
+    return {given: row for given, row in found.items() if given not in torn}
 
 
-def _draw(rows: Names[str, str], seed: int, answers: str) -> tuple[tuple[dict[str, Any], ...], bool]:
+def _draw(rows: Names[str, _Row], seed: int, answers: str, dated: bool) -> tuple[tuple[dict[str, Any], ...], bool, bool]:
+    """The items, whether classes are slices, and whether they are the newest rows: what is learned from the
+    past is judged on what came after it. Where the newest have one answer only, they are drawn by chance."""
     size = max(LEAST, min(MOST, int(SHARE * len(rows))))
-    chosen = sorted(random.Random(seed).sample(sorted(rows), size))
-    sizes = Counter(rows[given] for given in chosen)
+    chosen = sorted(sorted(rows, key=lambda given: (rows[given].ts, given))[-size:]) if dated else []
+    dated = len({rows[given].label for given in chosen}) > 1
+    if not dated:
+        chosen = sorted(random.Random(seed).sample(sorted(rows), size))
+    sizes = Counter(rows[given].label for given in chosen)
     sliced = answers == "label" and sum(n >= CLASS_ITEMS for n in sizes.values()) >= 2
     items = []
     for given in chosen:
-        item: dict[str, Any] = {"input": loads(given), "target": loads(rows[given])}
+        item: dict[str, Any] = {"input": loads(given), "target": loads(rows[given].label)}
         if sliced:
             target = item["target"]
             item["class"] = target if isinstance(target, str) else dumps(target)
         items.append(item)
-    return tuple(items), sliced
+    return tuple(items), sliced, dated
 
 
-def _score(items: tuple[dict[str, Any], ...], usual: Json, answers: str) -> float:
-    """The mean score of the commonest answer on the items, rounded down to two digits."""
+def _score(items: tuple[dict[str, Any], ...], usual: Json, answers: str) -> tuple[float, float]:
+    """The mean score of the commonest answer on the items, and its F1 over the labels, rounded down to two digits."""
     from trueup.core.protocols import Prediction, Unmeasured
-    from trueup.evaluate import F1, Accuracy
+    from trueup.evaluate import F1, Accuracy, F1Macro
 
     scorer = F1() if answers == "labels" else Accuracy()
-    scores = scorer.score(
-        [item["input"] for item in items], [Prediction(usual)] * len(items), [item["target"] for item in items]
-    )
+    given, targets = [Prediction(usual)] * len(items), [item["target"] for item in items]
+    scores = scorer.score([item["input"] for item in items], given, targets)
     known = [score for score in scores if not isinstance(score, Unmeasured)]
-    return int(100 * sum(known) / max(1, len(known))) / 100
+    macro = F1Macro().measure(given, targets)
+    return int(100 * sum(known) / max(1, len(known))) / 100, 0.0 if isinstance(macro, Unmeasured) else int(100 * macro) / 100

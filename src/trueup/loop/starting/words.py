@@ -19,15 +19,21 @@ def shared(name: str, label: str, answers: str, data: str) -> dict[str, str]:
     """The words of every template, without data of one's own."""
     return {
         "title": name.replace("-", " ").capitalize(), "name": quoted(name), "label": quoted(label),
-        "answers": answers, "data": shlex.quote(data), "held_out": "", "written": "",
+        "answers": answers, "data": data, "held_out": "", "written": "",
     }
+
+
+def import_of(held: Held, data: Path) -> str:
+    """The file, and what an import of it must be told, for a shell: without the quotes that `shared` adds."""
+    return " ".join([shlex.quote(str(data.resolve())), *(f"--map {shlex.quote(one)}" for one in held.said.as_maps)])
 
 
 def golden(held: Held) -> str:
     """The golden set as Python."""
     slices = ', slices=("class",)' if held.sliced else ""
+    how = "the newest of the file" if held.dated else "drawn by chance"
     return (
-        f"\n# {len(held.items):,} rows, drawn by chance, that judge candidates and never train them.\n"
+        f"\n# {len(held.items):,} rows, {how}, that judge candidates and never train them.\n"
         f'core = GoldenSet("core", HERE / "golden/core.jsonl"{slices})\n'
     )
 
@@ -83,7 +89,7 @@ def json_of(answer: Any) -> str:
 def held_out(held: Held, data: Path) -> str:
     """What the README says of the golden items."""
     return (
-        f"\n`golden/core.jsonl` holds {len(held.items):,} rows of {data.name}, drawn by chance. "
+        f"\n`golden/core.jsonl` holds {len(held.items):,} rows of {data.name}, {'its newest' if held.dated else 'drawn by chance'}. "
         "They judge every candidate and never train one: Snapshots leave them out by themselves.\n"
     )
 
