@@ -96,7 +96,7 @@ class Mapping:
         parts += [("known", self.known)] if self.known else []
         parts += [("key", self.key)] if self.key else []
         parts += [("may train", self.keep)] if self.keep else []
-        parts += [(f"written as {how}", name) for name, how in self.spelled.items() if how]
+        parts += [(how, name) for name, how in self.spelled.items() if how]
         return [f"{name:<22}{column}" for name, column in parts]
 
 

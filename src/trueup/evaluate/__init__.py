@@ -9,6 +9,7 @@ from trueup.evaluate.no_worse import NoWorse
 from trueup.evaluate.report import Report, report
 from trueup.evaluate.rouge import Rouge1, Rouge2, RougeL
 from trueup.evaluate.scorers import F1, Accuracy, Custom, Exact
+from trueup.evaluate.simplest import beside, simplest_answer
 from trueup.evaluate.summary import Summary, summarise
 
 __all__ = [
@@ -34,9 +35,11 @@ __all__ = [
     "RougeL",
     "SliceScore",
     "Summary",
+    "beside",
     "evaluate",
     "f1_by_label",
     "gate_seed",
     "report",
+    "simplest_answer",
     "summarise",
 ]

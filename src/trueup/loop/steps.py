@@ -115,7 +115,7 @@ def _report(
 ) -> Ref | None:
     """The report as an artifact: a folder with report.html and report.md; None where there is none."""
     from trueup.data import load as load_snapshot
-    from trueup.evaluate import evaluate, report
+    from trueup.evaluate import beside, evaluate, report
 
     if not sets:
         return None
@@ -138,8 +138,12 @@ def _report(
              "champion": given.champion or "none", **given.metrics}
     if snapshot is not None:
         facts["rows that a challenger produced"] = by_challengers(snapshot.rows())
+    line = None if snapshot is None else beside(
+        found, [*sets.values()], snapshot.rows()["target"].to_pylist(), context.loop.task.answers,
+        scorers=scorers, metrics=metrics, seed=context.loop.seed,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        report(found, title=f"{context.loop.name}: candidate", gates=results, funnel=funnel, facts=facts).save(
+        report(found, title=f"{context.loop.name}: candidate", gates=results, funnel=funnel, facts=facts, sections=[line] if line else []).save(
             Path(folder)
         )
         kept: Ref = context.ledger.artifacts.put_tree(Path(folder))
