@@ -79,7 +79,7 @@ def truth(given: Any) -> bool | None:
 
 def missing(given: Any) -> bool:
     """Whether this is null, or a text that means: not known."""
-    return given is None or (isinstance(given, str) and len(given) < 8 and given.strip().lower() in MARKERS)
+    return given is None or (isinstance(given, str) and len(given) < 8 and (given in MARKERS or given.strip().lower() in MARKERS))
 
 
 def _digits(number: int) -> str | None:

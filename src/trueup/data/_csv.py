@@ -123,7 +123,8 @@ def rows(text: io.TextIOBase, name: str) -> Iterator[Row]:
     names, delimiter = header.names, header.delimiter
     width, records = len(names), _Records(lines, header)
     whole = None not in names
-    while line := lines.next():
+    after = lines.next
+    while line := after():
         number = lines.number
         if len(line) >= LONGEST and not line.endswith(("\n", "\r")):
             lines.skip_rest()

@@ -156,13 +156,14 @@ class _Tally:
         text = given.strip()
         if scalars.PLAIN.fullmatch(text):
             self.total += 1
-            if text[0] in "0+-" and is_code([text]):
-                self.code = self.code or text
-                self.kinds[frozenset({DECIMAL_POINT, DECIMAL_COMMA})] += 1
-            elif "." in text:
-                self.kinds[spellings(text)] += 1
+            if not text.isdigit():
+                self.kinds[spellings(text) or _DRESSED] += 1
+            elif text[0] == "0" and is_code([text]):
+                self.kinds[_DRESSED] += 1
             else:
                 self.plain += 1
+            if text[0] in "0+-" and not self.code and is_code([text]):
+                self.code = text
             if self.total <= SAMPLE:  # whether it is a time is asked by its name only
                 self.times[readings(text)] += 1
         elif scalars.missing(given):
@@ -227,4 +228,5 @@ class _Tally:
         return column
 
 
+_DRESSED = frozenset({DECIMAL_POINT, DECIMAL_COMMA})
 _ORDER = ("", DECIMAL_POINT, DECIMAL_COMMA)

@@ -144,6 +144,8 @@ class _Maker:
         self.running = running
         self.declared = {declared.name: declared for declared in outcomes}
         self.numbers = frozenset(mapping.numbers)
+        self.spelled = dict(mapping.spelled)
+        self.columns = dict(mapping.outcomes)
         self.extra = dumps({"source": digest[:16]})
 
     def events(self, row: dict[str, Any]) -> tuple[Event, list[Event]]:
@@ -188,8 +190,11 @@ class _Maker:
     def _field(self, name: str, given: Any) -> Any:
         if isinstance(given, float) and not math.isfinite(given):
             raise DataError(f"{name} is {given}")
-        if name in self.numbers and isinstance(given, str):
-            return None if scalars.missing(given) else parse_number(name, given, self.mapping.spelled.get(name, ""))
+        if isinstance(given, str):
+            if name not in self.numbers:
+                return given
+            spelling = self.spelled.get(name, "")
+            return None if not given[-1:].isdigit() and scalars.missing(given) else parse_number(name, given, spelling)
         try:
             return plain(given)
         except DataError as error:
@@ -203,13 +208,13 @@ class _Maker:
         return given
 
     def _time(self, column: str) -> str:
-        return self.mapping.spelled.get(column, "")
+        return self.spelled.get(column, "")
 
     def _outcomes(self, row: dict[str, Any], ident: str, unit: str, ts: int) -> Iterator[Event]:
         m = self.mapping
         moment = row.get(m.known) if m.known else None
         known = ts if m.known is None or scalars.missing(moment) else parse_time(moment, self._time(m.known))
-        for name, column in m.outcomes.items():
+        for name, column in self.columns.items():
             given = row.get(column)
             declared = self.declared[name]
             if given is None or _no_answer(declared, given):
@@ -226,7 +231,7 @@ class _Maker:
                 raise DataError(f"{column} is {given!r:.40}, not yes or no")
             return found
         if declared.type == "number":
-            number = float(parse_number(column, given, self.mapping.spelled.get(column, "")))
+            number = float(parse_number(column, given, self.spelled.get(column, "")))
             if not declared.low <= number <= declared.high:
                 raise DataError(f"{column} is {number:g}, outside [{declared.low:g}, {declared.high:g}]")
             return number
@@ -237,7 +242,7 @@ class _Maker:
             labels = [part for part in labels_of(plain(given), self.mapping.split) if part is not None]
             return sorted({scalars.name(part) or str(part) for part in labels})
         if self.task.answers == "number":
-            return float(parse_number(column or "the answer", given, self.mapping.spelled.get(column, "")))
+            return float(parse_number(column or "the answer", given, self.spelled.get(column, "")))
         return given.strip() if isinstance(given, str) else scalars.whole(plain(given))
 
     def _keep(self, row: dict[str, Any]) -> bool:

@@ -27,6 +27,8 @@ def parse_number(name: str, given: Any, spelling: str = "") -> float | int:
     """
     if isinstance(given, str):
         text = given.strip()
+        if not spelling and text.isascii() and text.isdigit() and len(text) <= 15 and (text[0] != "0" or len(text) == 1):
+            return int(text)
         if scalars.PLAIN.fullmatch(text) and spelling != DECIMAL_COMMA:
             if _CODE.fullmatch(text):
                 raise DataError(
@@ -55,12 +57,14 @@ def spellings(text: str) -> frozenset[str]:
     if scalars.PLAIN.fullmatch(text):
         if _CODE.fullmatch(text):
             return frozenset()
-        return _ANY if "." not in text and "e" not in text.lower() else _DOTTED if _COMMA.fullmatch(text.lstrip("+-")) else _POINTS
+        if "." in text and text[-4:-3] != ".":
+            return _POINTS
+        return _ANY if "e" not in text.lower() and _COMMA.fullmatch(text.lstrip("+-")) else _POINTS
     return frozenset(one for one in (DECIMAL_POINT, DECIMAL_COMMA) if _body(text, one))
 
 
 _POINTS = frozenset({"", DECIMAL_POINT})
-_DOTTED = _ANY = frozenset({"", DECIMAL_POINT, DECIMAL_COMMA})
+_ANY = frozenset({"", DECIMAL_POINT, DECIMAL_COMMA})
 
 
 def sign_of(text: str) -> str:
