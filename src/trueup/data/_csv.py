@@ -22,7 +22,7 @@ from trueup.data._rows import LONGEST, RAW, Row
 DELIMITERS = ",;\t|"
 _SEP = re.compile(r"\ufeff?sep=(.)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[+-]?\d[\d.,eE+-]*\s*")
-_FIRST = 1_000  # rows that later ones are compared with
+_FIRST, _LIKE = 1_000, 64  # rows that later ones are compared with, and characters of each field
 _OPEN = "a quote is opened and never closed (cure: close it, or double the quotes within a quoted field)"
 _AFTER = "text after a closing quote (cure: double the quotes within a quoted field)"
 
@@ -161,7 +161,7 @@ class _Records:
     def saw(self, fields: list[str]) -> None:
         """Remember what the first rows are like."""
         if len(self._first) < _FIRST:
-            self._first.append(fields)
+            self._first.append([field[:_LIKE] for field in fields])
 
     def quoted(self, line: str) -> tuple[list[str], str]:
         """The fields of the record that begins with this line, or what is wrong with the line."""
@@ -204,7 +204,7 @@ class _Records:
         header, and values that other rows have in the same columns."""
         if len(held) < 2 or self._width < 2:
             return False
-        apart = [line.rstrip("\r\n").split(self._delimiter) for line in held]
+        apart = [[field[:_LIKE] for field in line.rstrip("\r\n").split(self._delimiter)] for line in held]
         if any(len(fields) != self._width for fields in apart):
             return False
         alike = 0

@@ -62,10 +62,10 @@ def rows_of(
         try:
             with closing(_rows(file, kind, path.name)) as read:
                 for count, row in enumerate(read):
-                    if count % 5_000 == 0:
+                    if count % 100 == 0:
                         unpacked.check(file.tell())
-                        if told is not None:
-                            told(plain.tell(), total)
+                    if told is not None and count % 5_000 == 0:
+                        told(plain.tell(), total)
                     yield row
         except (OSError, EOFError) as error:
             raise DataError(f"expected to read {path} to its end: {error}") from None

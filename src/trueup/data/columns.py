@@ -27,7 +27,7 @@ from trueup.data._rows import Row
 from trueup.data.numbers import DECIMAL_COMMA, DECIMAL_POINT, is_code, sign_of, spellings
 from trueup.data.times import ENOUGH, Spelling, readings, spelling_from
 
-SAMPLE = 1_000
+SAMPLE, _CHARACTERS = 1_000, 2**25  # rows that are looked at first, and characters of them
 _DISTINCT = 50  # values of a column that are remembered
 
 
@@ -54,25 +54,31 @@ class Column:
 
 def sample(path: Path) -> list[dict[str, Any]]:
     """The first rows of a file that can be read; raises DataError where there are none, with the first fault."""
-    return [row.data for row in _first_rows(path)]
+    return [row.data for row in _first_rows(path)[0]]
 
 
-def _first_rows(path: Path) -> list[Row]:
+def _first_rows(path: Path) -> tuple[list[Row], bool]:
+    """The first rows, and whether there are more."""
     first: Row | None = None
     rows: list[Row] = []
+    characters = 0
     with closing(rows_of(path)) as read:
         for row in islice(read, SAMPLE):
             if not row.fault:
                 rows.append(row)
+                characters += sum(len(one) for one in row.data.values() if isinstance(one, str))
             else:
                 first = first or row
+            if characters > _CHARACTERS:
+                break
+        more = next(read, None) is not None
     if not rows:
         why = "" if first is None else f"; the first fault: line {first.line}: {first.fault}"
         raise DataError(
             f"expected rows in {path.name}, got none that can be read{why}",
             cure="" if first is None else f"look at line {first.line} of the file: {first.raw[:120]!r}",
         )
-    return rows
+    return rows, more
 
 
 def columns_of(path: Path) -> tuple[Column, ...]:
@@ -87,11 +93,11 @@ def columns_of(path: Path) -> tuple[Column, ...]:
 
 @lru_cache(maxsize=4)
 def _columns(path: Path, _changed: int, _size: int) -> tuple[Column, ...]:
-    rows = _first_rows(path)
+    rows, more = _first_rows(path)
     names = list(dict.fromkeys(name for row in rows for name in row.data))
     found = {name: _looked(name, [(row.line, row.data.get(name)) for row in rows]) for name in names}
     doubtful = {name: tally for name, (_, tally) in found.items() if tally.in_question}
-    if doubtful and len(rows) == SAMPLE:
+    if doubtful and more:
         for tally in doubtful.values():
             tally.restart()
         for row in read_all(path, [*doubtful]):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _REASONS = {OverflowError: "a number too large", RecursionError: "nested too deeply"}
 _NO_LABEL = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null"})  # "none" may be a label
-_BATCH_CHARACTERS = 64 * 2**20
+_BATCH_CHARACTERS = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
