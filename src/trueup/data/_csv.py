@@ -70,13 +70,15 @@ def header_of(lines: Lines, name: str) -> Header:
         delimiter = found[1]
         notes.append(f"line {lines.number} names the separator {delimiter!r}")
         line = _content(lines)
+    remarks = []
     while line.startswith("#"):
-        after = _content(lines)
-        if not after or _width(after, delimiter) <= _width(line, delimiter):
-            lines.put_back([after] if after else [])
-            break
-        notes.append("lines that begin with # are comments")
-        line = after
+        remarks.append(line)
+        line = _content(lines)
+    if remarks and _width(line, delimiter) > _width(remarks[-1], delimiter):
+        notes.append("the first lines, which begin with #, are comments")
+    elif remarks:  # a name may begin with # as well
+        lines.put_back([*remarks[1:], *([line] if line else [])])
+        line = remarks[0]
     delimiter = delimiter or max(DELIMITERS, key=line.count)
     names = _names(line, delimiter, lines.number, name)
     if names[0] is None:

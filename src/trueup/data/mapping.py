@@ -386,7 +386,7 @@ def _has_time(left: abc.Mapping[str, Column], name: str) -> bool:
     """Whether a column of this name holds times, by its values."""
     lower = {one.lower(): column for one, column in left.items()}
     column = left.get(name) or lower.get(name.lower())
-    return column is not None and (column.time.name is not None or bool(column.time.doubt))
+    return column is not None and (column.type == "time" or column.time.name is not None or bool(column.time.doubt))
 
 
 def _time_of(left: dict[str, Column], fields: abc.Set[str]) -> tuple[str | None, tuple[str, ...]]:
@@ -396,7 +396,7 @@ def _time_of(left: dict[str, Column], fields: abc.Set[str]) -> tuple[str | None,
         return usual, ()
     found = [
         name for name, column in left.items()
-        if name not in fields and not _BIRTH.search(name) and column.time.share >= ENOUGH
+        if name not in fields and not _BIRTH.search(name) and (column.type == "time" or column.time.share >= ENOUGH)
         and (column.type.startswith("time") or (column.type.startswith("number") and _LIKE_A_TIME.fullmatch(name)))
     ]  # fmt: skip
     if not found:

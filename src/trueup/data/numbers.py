@@ -30,7 +30,7 @@ def parse_number(name: str, given: Any, spelling: str = "") -> float | int:
         if not spelling and text.isascii() and text.isdigit() and len(text) <= 15 and (text[0] != "0" or len(text) == 1):
             return int(text)
         if scalars.PLAIN.fullmatch(text) and spelling != DECIMAL_COMMA:
-            if _CODE.fullmatch(text):
+            if not spelling and _CODE.fullmatch(text):
                 raise DataError(
                     f"{name} is {given!r:.40}, a code with a leading zero in a column of numbers",
                     cure=f"--map text={name} keeps the column as it is written",

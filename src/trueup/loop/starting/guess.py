@@ -108,10 +108,9 @@ def role_of(column: Column, rows: int, said: Said) -> Guess:
 
 def _counts(column: Column, rows: int) -> bool:
     """Whether the first values count up by one."""
-    try:
-        numbers = [int(float(value)) for value in column.values]
-    except (ValueError, OverflowError):
+    if not all(value.isdigit() and len(value) < 16 for value in column.values):
         return False
+    numbers = [int(value) for value in column.values]
     return len(numbers) >= min(rows, 20) and all(b - a == 1 for a, b in pairwise(numbers))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from trueup.core.errors import DataError
 from trueup.core.json import Json, dumps, loads
 from trueup.core.task import Outcome, Task
-from trueup.loop.starting.guess import NOTHING, Said, Unsure
+from trueup.loop.starting.guess import NOTHING, Said, Unsure, role_of
 
 if TYPE_CHECKING:
     from trueup.data import GoldenItems, GoldenSet, Mapping, Profile
@@ -83,10 +83,12 @@ def hold_out(data: Path, loop: str, *, texts: bool = False, seed: int = 0, said:
     seen = profile(data, target=said.target, time=said.time, unit=said.unit, ignore=said.ignore)
     columns = {column.name for column in seen.columns}
     told, answers, given = _text_columns(seen, data) if texts else _label_columns(seen, data)
-    task = Task(given or _free("features", columns), "prediction", seen.unit or "row", answers)
+    task = Task(given or _free("features", columns), "prediction", seen.unit or _free("row", columns), answers)
     label = Outcome.of_input(told)
     mapping, notes = _mapping(data, task, label, said)
-    if isinstance(mapping.input, str):
+    if isinstance(mapping.input, str) and _is_number(seen, mapping.input, said):
+        mapping = replace(mapping, input=(mapping.input,))  # a number by itself is a field, a text is the input
+    elif isinstance(mapping.input, str):
         task = Task(mapping.input, task.output, task.unit, answers)
         mapping, notes = _mapping(data, task, label, said)
     if told not in mapping.outcomes:
@@ -148,6 +150,10 @@ def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def _is_number(seen: Profile, name: str, said: Said) -> bool:
+    return any(role_of(column, seen.rows, said).role == "number" for column in seen.columns if column.name == name)
 
 
 class _Row(NamedTuple):
