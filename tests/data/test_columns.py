@@ -164,7 +164,7 @@ def test_what_numbers_leave_open_is_asked_for(tmp_path: Path, ledger: Ledger) ->
     import_file(ledger, path, "l", mapping, task=TASK, outcomes=[LABEL])
     assert '{"x":1234,"y":1}' in ledger.scan("l", "interaction", columns=["input"])["input"].to_pylist()
     mostly = table(tmp_path / "b.csv", x=[*range(40), "many"], y=range(41), label=["a"] * 41)
-    with pytest.raises(DataError, match="98% of its values are numbers .*line 42: 'many'") as caught:
+    with pytest.raises(DataError, match=r"98% of its values are numbers .*line 42: 'many'") as caught:
         propose_mapping(mostly, TASK, [LABEL])
     assert caught.value.cure == "--map numbers=y,x or --map text=x"
     first = propose(mostly, TASK, [LABEL])

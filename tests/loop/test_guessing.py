@@ -90,7 +90,7 @@ def test_what_a_person_says_reaches_the_import(tmp_path: Path, capsys: Any, monk
     """A time, a unit and how a date is written are in the printed command and in the README; the golden
     items are kept out of what it imports."""
     n = 200
-    data = table(tmp_path / "a.csv", {
+    table(tmp_path / "a.csv", {
         "who": [f"u{i % 40}" for i in range(n)], "began": [f"{1 + i % 12:02d}/0{1 + i // 60}/2025" for i in range(n)],
         "size": [i * 7 % 199 for i in range(n)], "kind": ["a", "b", "b", "c"] * (n // 4), "y": ["yes", "no"] * (n // 2),
     })  # fmt: skip
