@@ -12,15 +12,14 @@ from trueup.data.labelled import cohort_of, labelled
 from trueup.data.mapping import (
     Doubt,
     Mapping,
-    Profile,
     Proposal,
     certain,
-    profile,
     propose,
     propose_mapping,
     settled,
     with_maps,
 )
+from trueup.data.profile import Profile, profile
 from trueup.data.recipe import Recipe, Replay
 from trueup.data.rolling import RollingSet
 from trueup.data.snapshot import Difference, Snapshot, diff, list_snapshots, load, verify

@@ -21,7 +21,7 @@ from trueup.data.numbers import DECIMAL_COMMA, DECIMAL_POINT
 from trueup.data.times import ENOUGH, SPELLINGS
 from trueup.models.features import Features
 
-_UNITS = (
+UNITS = (
     "unit", "unit_id", "user_id", "user", "customer_id", "customer", "account_id", "account", "client_id", "client", "member_id",
     "member", "visitor_id", "visitor", "device_id", "session_id", "session",
 )
@@ -30,14 +30,10 @@ _LIKE_A_TIME = re.compile(r"(?i)(.*[a-z]_|^)(at|ts|date|time|day|datum|timestamp
 _BIRTH = re.compile(r"(?i)birth|dob\b|born")
 _KEYS = ("id", "row_id", "key", "uuid", "request_id")
 _KNOWN = ("known", "known_at", "labelled_at", "labeled_at", "label_time")
-_LABELS = (
+LABELS = (
     "label", "labels", "target", "class", "y", "category", "genre", "genres", "topic", "sentiment", "tags", "answer",
 )  # fmt: skip
 _LIST = re.compile(r"\s*[,;|]\s+|[;|]")
-_TARGETS = (
-    "churned", "churn", "converted", "conversion", "fraud", "is_fraud", "default", "defaulted", "survived", "clicked", "purchased",
-    "bought", "subscribed", "cancelled", "canceled", "attrition", "diagnosis", "species", "spam", "is_spam", "outcome", "result",
-)  # fmt: skip
 NUMBER_SPELLINGS = (DECIMAL_COMMA, DECIMAL_POINT)
 _PARTS = ("input", "unit", "ts", "output", "known", "key", "keep", "split", "numbers")
 _WRITTEN = (*NUMBER_SPELLINGS, *SPELLINGS, "text")
@@ -118,26 +114,6 @@ class Proposal:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a file looks like: its columns, and the task that it seems to be made for.
-
-    `label` is the column that looks like the answer, `answers` what kind it is, `classes` the
-    labels that were seen, most frequent first; `split` is set where one text holds several.
-    `candidates` are the columns that could be the answer where no name says which.
-    """
-
-    columns: tuple[Column, ...]
-    rows: int
-    label: str | None
-    answers: str
-    classes: tuple[str, ...]
-    split: str | None
-    time: str | None
-    unit: str | None
-    candidates: tuple[str, ...] = ()
-
-
 def check_columns(mapping: Mapping, present: Iterable[str], where: str) -> None:
     """Raise DataError, with the nearest name, where a column of the mapping is not in the file."""
     names = sorted(present)
@@ -178,23 +154,23 @@ def propose(
     unread = [f"{column.name} ({_held(column)})" for column in columns.values() if column.type == "bytes"]
     left = {name: column for name, column in columns.items() if column.type != "bytes"}
     rows = sample(path)
-    found = {outcome.name: _take(left, (outcome.name,)) for outcome in outcomes}
-    output = _take(left, (task.output,))
+    found = {outcome.name: take(left, (outcome.name,)) for outcome in outcomes}
+    output = take(left, (task.output,))
     fields = _fields(features)  # what the loop learns from is nothing else
     labels = [outcome.name for outcome in outcomes if outcome.type == "label" and not found[outcome.name]]
     if len(labels) == 1:  # a file of labels calls them by the answer's name, or a usual one
-        found[labels[0]] = output or _take(left, [name for name in _LABELS if name not in fields])
+        found[labels[0]] = output or take(left, [name for name in LABELS if name not in fields])
         output = None
     known_names = [name for name in (*(f"{name}_known" for name in found), *_KNOWN) if _has_time(left, name)]
-    known = _take(left, known_names) if any(found.values()) else None
+    known = take(left, known_names) if any(found.values()) else None
     inputs: str | tuple[str, ...] = ()
     if task.input in left:
         inputs = task.input
         del left[task.input]
-    unit = _take(left, (task.unit, *(name for name in _UNITS if name not in fields)))
-    ts, others = _time_of(left, fields)
-    keep = _take(left, [name for name in ("keep", "store") if _is_truth(rows, name)])
-    key = _take(left, [name for name in (*_KEYS, *_ids(left)) if name not in fields and _unique(left, name, len(rows))])
+    unit = take(left, (task.unit, *(name for name in UNITS if name not in fields)))
+    ts, others = time_of(left, fields)
+    keep = take(left, [name for name in ("keep", "store") if _is_truth(rows, name)])
+    key = take(left, [name for name in (*_KEYS, *_ids(left)) if name not in fields and _unique(left, name, len(rows))])
     inputs = inputs or tuple(left)
     if not inputs:
         raise DataError(f"expected a column for the input in {path.name}, none is left")
@@ -203,7 +179,7 @@ def propose(
     outcome_columns = {name: column for name, column in found.items() if column}
     split = None
     if task.answers == "labels":
-        splits = [_split(rows, column) for column in outcome_columns.values()]
+        splits = [split_of(rows, column) for column in outcome_columns.values()]
         split = next((found_split for found_split in splits if found_split), None)
     mapping = Mapping(
         input=inputs, unit=unit, ts=ts, output=output, outcomes=outcome_columns, known=known, key=key, keep=keep, split=split,
@@ -297,44 +273,6 @@ def with_maps(mapping: Mapping, maps: Sequence[str], outcomes: Sequence[str]) ->
     return replace(mapping, outcomes=found, spelled=spelled, **changes)
 
 
-def profile(path: Path | str, *, target: str | None = None, time: str | None = None, unit: str | None = None,
-            ignore: Sequence[str] = ()) -> Profile:
-    """What a file looks like, from its rows: a start for a loop file, to be corrected. The columns that a
-    person names (`target`, `time`, `unit`, `ignore`) are not guessed."""
-    rows = sample(Path(path))
-    columns = columns_of(Path(path))
-    names = [column.name for column in columns]
-    for name in (*filter(None, (target, time, unit)), *ignore):
-        _known_column(name, names, Path(path).name)
-    left = {column.name: column for column in columns if column.name not in ignore}
-    named = [_take(left, [one]) for one in (target, time, unit) if one]
-    del named
-    label = target or _take(left, _LABELS[:5])
-    if time is None:
-        time, _ = _time_of(left, frozenset())
-    unit = unit or _take(left, _UNITS)
-    candidates: tuple[str, ...] = ()
-    if not label:
-        named_so = [name for name in left if name.lower() in (*_LABELS, *_TARGETS)]
-        candidates = tuple(named_so) or _candidates(left, rows)
-        label = candidates[-1] if candidates else None
-    if label is None:
-        return Profile(columns, len(rows), None, "text", (), None, time, unit)
-    split = _split(rows, label)
-    values = [row.get(label) for row in rows if row.get(label) is not None]
-    parts = [part for found in values for part in labels_of(found, split)]
-    classes = tuple(str(name) for name, _ in Counter(map(str, parts)).most_common(100))
-    kind = next(column for column in columns if column.name == label)
-    if split or kind.type == "list":
-        answers = "labels"
-    elif kind.distinct <= max(20, len(rows) // 20):
-        answers = "label"
-    else:
-        answers = "number" if kind.type.startswith("number") else "text"
-    shown = classes if answers in ("label", "labels") else ()
-    return Profile(columns, len(rows), label, answers, shown, split, time, unit, candidates)
-
-
 def labels_of(given: Any, split: str | None) -> list[Any]:
     """The labels within a value: a list's items, or the parts of a text."""
     if isinstance(given, list | tuple):
@@ -344,7 +282,7 @@ def labels_of(given: Any, split: str | None) -> list[Any]:
     return [given]
 
 
-def _take(left: dict[str, Column], names: Iterable[str]) -> str | None:
+def take(left: dict[str, Column], names: Iterable[str]) -> str | None:
     lower = {name.lower(): name for name in left}
     for name in names:
         found = name if name in left else lower.get(name.lower())
@@ -352,10 +290,6 @@ def _take(left: dict[str, Column], names: Iterable[str]) -> str | None:
             del left[found]
             return found
     return None
-
-
-def _known_column(name: str, names: Iterable[str], where: str) -> None:
-    check_columns(Mapping(input=name), names, where)
 
 
 def _inputs(names: str | Sequence[str]) -> list[str]:
@@ -389,9 +323,9 @@ def _has_time(left: abc.Mapping[str, Column], name: str) -> bool:
     return column is not None and (column.type == "time" or column.time.name is not None or bool(column.time.doubt))
 
 
-def _time_of(left: dict[str, Column], fields: abc.Set[str]) -> tuple[str | None, tuple[str, ...]]:
+def time_of(left: dict[str, Column], fields: abc.Set[str]) -> tuple[str | None, tuple[str, ...]]:
     """The column of times, taken out of `left`, and the others that could be it where no name says so."""
-    usual = _take(left, [name for name in _TIMES if _has_time(left, name)])
+    usual = take(left, [name for name in _TIMES if _has_time(left, name)])
     if usual:
         return usual, ()
     found = [
@@ -421,7 +355,7 @@ def _unique(left: abc.Mapping[str, Column], name: str, rows: int) -> bool:
     return column is not None and column.nulls == 0 and column.distinct == rows and column.length <= 64
 
 
-def _split(rows: Sequence[dict[str, Any]], name: str) -> str | None:
+def split_of(rows: Sequence[dict[str, Any]], name: str) -> str | None:
     """The mark between several labels in one text: where it is, labels repeat across rows."""
     texts = [row[name] for row in rows if isinstance(row.get(name), str)]
     marks = Counter(mark.strip() for text in texts for mark in _LIST.findall(text))
@@ -431,10 +365,3 @@ def _split(rows: Sequence[dict[str, Any]], name: str) -> str | None:
     parts = Counter(part for text in texts for part in labels_of(text, mark))
     several = sum(mark in text for text in texts)
     return mark if several * 10 >= len(texts) and len(parts) * 4 <= sum(parts.values()) else None
-
-
-def _candidates(left: abc.Mapping[str, Column], rows: Sequence[Any]) -> tuple[str, ...]:
-    """Columns that could be the answer: few different values, each of them often."""
-    few = [c for c in left.values() if 2 <= c.distinct <= max(20, len(rows) // 20) and c.type not in ("mixed", "time", "time as text", "bytes")]
-    texts = [c for c in few if not c.type.startswith("number") or c.distinct == 2]
-    return tuple(c.name for c in texts or few)

@@ -60,5 +60,5 @@ def outcome_faults(loop: Loop, ledger: Ledger) -> list[str]:
             ).to_pylist()[0]
             if bad["n"]:
                 kind = "yes or no" if outcome.type == "boolean" else f"a number within [{low:g}, {high:g}]"
-                told.append(f"{bad['n']:,} values of {outcome.name!r} are not {kind}, such as {str(bad['one'])[:60]}: they do not count")
+                told.append(f"{bad['n']:,} values of {outcome.name!r} are not {kind}, such as {str(bad['one'])[:60]}: they are cut to it, or left out")
     return told
