@@ -117,9 +117,12 @@ class Frozen:
     def scan(self, loop: str, kind: Any, **how: Any) -> pa.Table:
         return self.source.scan(loop, kind, **{**how, "cut": self.at})
 
-    def get(self, loop: str, kind: str, ident: str) -> dict[str, Any] | None:
-        """A record of the scratch; golden sets were frozen in the ledger itself."""
+    def get(self, loop: str, kind: Any, ident: str) -> Any:
+        """A record of the scratch, by its class or its kind; golden sets were frozen in the ledger itself."""
         return self.source.get(loop, kind, ident) if kind == "golden" else self.scratch.get(loop, kind, ident)
 
     def put(self, loop: str, kind: str, ident: str, body: Mapping[str, Any]) -> bool:
         return self.scratch.put(loop, kind, ident, body)
+
+    def add(self, loop: str, ident: str, record: object) -> bool:
+        return self.scratch.add(loop, ident, record)
