@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ from trueup.data import (
 )
 from trueup.data.columns import Column, columns_of
 from trueup.data.numbers import DECIMAL_COMMA, DECIMAL_POINT, parse_number, spellings
-from trueup.data.times import Spelling, spelling_of
+from trueup.data.times import Spelling, readings, spelling_from
 from trueup.models import Features
 from trueup.store import Ledger
 
@@ -48,6 +49,10 @@ def table(path: Path, **columns: Sequence[Any]) -> Path:
 def column(path: Path, values: Sequence[Any], name: str = "x") -> Column:
     found = columns_of(table(path, **{name: values, "label": ["a"] * len(values)}))
     return next(one for one in found if one.name == name)
+
+
+def spelling_of(values: Sequence[Any]) -> Spelling:
+    return spelling_from(Counter(readings(given) for given in values))
 
 
 DAY = to_us(datetime(2026, 2, 13, tzinfo=UTC))

@@ -52,7 +52,7 @@ def kind_of_record(cls: type) -> str:
 
 
 def to_plain(part: Any) -> Any:
-    """The JSON form of a typed value: dictionaries, lists, texts and numbers; UNSET fields are left out."""
+    """The JSON form of a typed value; UNSET fields are left out, and tuples stay tuples, which JSON writes as lists."""
     import msgspec
 
     return msgspec.to_builtins(part, enc_hook=_plain)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -72,11 +72,6 @@ def parse_time(given: Any, spelling: str = "") -> int:
             f"or name how the column is written: --map SPELLING=COLUMN, of {', '.join(SPELLINGS)}",
         )
     return us
-
-
-def spelling_of(values: Iterable[Any]) -> Spelling:
-    """How a column is spelt, by what reads the most of its values (nulls left out)."""
-    return spelling_from(Counter(readings(given) for given in values))
 
 
 def spelling_from(counted: Mapping[frozenset[str], int]) -> Spelling:

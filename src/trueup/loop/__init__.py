@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trueup.loop.receipts import Verified, verify_receipt, write_receipt
     from trueup.loop.run import request, run
     from trueup.loop.status import Status, status
-    from trueup.loop.tick import Tick, again, look_due, next_look, tick
+    from trueup.loop.tick import Tick, again, look_due, tick
     from trueup.loop.trials import declared_parameters
     from trueup.loop.why import Explanation, why
 
@@ -36,7 +36,6 @@ __all__ = [
     "load_loop",
     "load_loops",
     "look_due",
-    "next_look",
     "publish",
     "request",
     "run",
@@ -57,7 +56,7 @@ __getattr__ = lazily(__name__, {
     "listen": "publishing", "publish": "publishing",
     "Verified": "receipts", "verify_receipt": "receipts", "write_receipt": "receipts",
     "request": "run", "run": "run",
-    "Tick": "tick", "again": "tick", "look_due": "tick", "next_look": "tick", "tick": "tick",
+    "Tick": "tick", "again": "tick", "look_due": "tick", "tick": "tick",
     "Status": "status", "status": "status",
     "declared_parameters": "trials",
     "Explanation": "why", "why": "why",

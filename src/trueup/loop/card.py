@@ -56,7 +56,7 @@ def write_card(loop: Loop, ledger: Ledger, seen: Sequence[Ruling] = (), made: Se
     if release is None:
         void = next((one for one in reversed(made) if one.kind in ENDS), None)
         if void is not None and void.kind == "invalid":
-            _write(path, _ended(loop, state, void, now))
+            _write(path, _ended(loop, state, void, now), durable=True)
         elif void is not None:
             path.unlink(missing_ok=True)
         return
@@ -72,7 +72,7 @@ def write_card(loop: Loop, ledger: Ledger, seen: Sequence[Ruling] = (), made: Se
         else:
             card |= _seen(method, result, parameters)
             card["checks"] = checks(method, result)
-    _write(path, card)
+    _write(path, card, durable=False)  # at each tick, and the next one writes it again
 
 
 def _ended(loop: Loop, state: LoopState, void: Decision, now: int) -> dict[str, Any]:
@@ -90,9 +90,9 @@ def _ended(loop: Loop, state: LoopState, void: Decision, now: int) -> dict[str, 
     return card
 
 
-def _write(path: Path, card: dict[str, Any]) -> None:
+def _write(path: Path, card: dict[str, Any], *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, dumps(card) + "\n")
+    write_whole(path, dumps(card) + "\n", durable=durable)
 
 
 def _left(loop: Loop, state: LoopState) -> dict[str, Any]:

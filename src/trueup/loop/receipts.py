@@ -86,12 +86,14 @@ def write_receipt(ledger: Ledger, decision: Decision) -> Path:
     return path
 
 
-def keep_receipts(ledger: Ledger, made: list[Decision]) -> None:
-    """Write the receipts of these promotions; what stands in the way never stands in theirs."""
+def keep_receipts(ledger: Ledger, made: list[Decision]) -> list[Path]:
+    """Write the receipts of these promotions, and say where they lie; what stands in the way never stands in theirs."""
+    kept = []
     for decision in made:
         if decision.kind == "promote" and decision.evidence.get("release"):
             with suppress(TrueupError, OSError):
-                write_receipt(ledger, decision)
+                kept.append(write_receipt(ledger, decision))
+    return kept
 
 
 def _body(ledger: Ledger, decision: Decision, release: str, salt: str) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from trueup.loop.lineage import stored
 from trueup.loop.look import look
 from trueup.loop.observe import last_look, observe
 from trueup.loop.pipeline import Drive, follow
-from trueup.loop.receipts import keep_receipts, path_of
+from trueup.loop.receipts import keep_receipts
 from trueup.release import Ruling, advance
-from trueup.state import Cycle, Report, decide, read, register
+from trueup.state import Cycle, LoopState, Report, decide, read, register
 
 if TYPE_CHECKING:
     from trueup.loop.context import Context
@@ -89,8 +89,9 @@ def _tick(
 ) -> Tick:
     """What was done, once receipts and the card of what runs are written, and old events sealed."""
     loop, ledger = context.loop, context.ledger
+    receipts: list[Path] = []
     if loop.mode != "observe":
-        keep_receipts(ledger, made)
+        receipts = keep_receipts(ledger, made)
         write_card(loop, ledger, seen, made)
         _seal(context)
         if any(decision.kind == "look" for decision in made):
@@ -98,9 +99,8 @@ def _tick(
     _, state = read(ledger, loop.name)
     waits = state.paused is not None or (state.cycle is not None and loop.mode != "observe")
     return Tick(
-        loop.name, ledger.clock.now(), tuple(made), tuple(seen), looked, None if waits else next_look(loop, ledger),
-        state.cycle, state.paused, report,
-        tuple(path_of(ledger.home, one) for one in made if one.verdict == "PROMOTE" and path_of(ledger.home, one).exists()),
+        loop.name, ledger.clock.now(), tuple(made), tuple(seen), looked, None if waits else _next_look(loop, ledger, state),
+        state.cycle, state.paused, report, tuple(receipts),
     )
 
 
@@ -122,9 +122,9 @@ def look_due(loop: Loop, ledger: Ledger) -> bool:
     return looked is None or loop.look.due(from_us(looked), ledger.clock.now()) is not None
 
 
-def next_look(loop: Loop, ledger: Ledger) -> datetime:
+def _next_look(loop: Loop, ledger: Ledger, state: LoopState) -> datetime:
     """When the schedule asks for the next look: now, where none was made yet."""
-    looked = last_look(loop, ledger, read(ledger, loop.name)[1])
+    looked = last_look(loop, ledger, state)
     return ledger.clock.now() if looked is None else loop.look.next(from_us(looked))
 
 

@@ -165,9 +165,9 @@ def _approved(asked: dict[str, Any] | None, said: dict[str, Any] | None) -> list
 
 def _left(ledger: Ledger, decision: Decision) -> list[str]:
     """The level of the test, what was promised, and what is left of it for all later tests."""
-    state = LoopState.from_json(decision.state)
     if decision.level is None:
         return []
+    state = LoopState.from_json(decision.state)
     words = f"level {decision.level:.3g}: test {len(state.tests)} of this loop's life"
     pinned = definition(ledger, decision.loop)
     if pinned is None:

@@ -59,12 +59,13 @@ def _work(ledger: Ledger) -> Iterator[Ailment]:
 
     line = to_us(ledger.clock.now()) - STALE_DAYS * DAY_US
     known: dict[str, bool] = {}
+    busy = False
     for loop in ledger.loops():
         cycle = read(ledger, loop)[1].cycle
+        busy |= cycle is not None
         for record in ledger.records(loop, StepRecord):
             if record.step == "train":
                 known[record.work] = record.at > line or (cycle is not None and record.run == cycle.id)
-    busy = any(read(ledger, loop)[1].cycle is not None for loop in ledger.loops())
     folders = [path for path in (ledger.home / "work").glob("*") if path.is_dir()]
     stale = [path for path in folders if not known.get(path.name, busy)]
     if stale:

@@ -62,8 +62,10 @@ def runs(ledger: Ledger, loop: str, *, last: int = 20) -> list[Run]:
         ended = decision.evidence.get("cycle")
         if isinstance(ended, str):
             ends.setdefault(ended, decision)
+        if decision.kind != "look" or decision.verdict != "TRAIN":
+            continue
         cycle = LoopState.from_json(decision.state).cycle
-        if decision.kind == "look" and decision.verdict == "TRAIN" and cycle is not None:
+        if cycle is not None:
             found.append(_run(ledger, state, cycle, decision, ends.get(cycle.id)))
             if len(found) == last:
                 break
